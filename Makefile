@@ -17,7 +17,7 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 without_error_line = trap : INT; $(1) || { code=$$?; test $$code -eq 130 || exit $$code; }
 
 .PHONY: help demo play test check format lint types imports docs reference picture pytest up service down bench bench-idle \
-	bench-million bench-takeover bench-isolation bench-api chaos chaos-soak fuzz lock clean
+	bench-million bench-takeover slow-down bench-isolation bench-api chaos chaos-soak fuzz fuzz-responses lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -103,6 +103,9 @@ bench-isolation: $(VENV)/test ## what other subscriptions cost ten healthy ones 
 bench-takeover: $(VENV)/test ## how long a subscription stalls when its ingest starts, stops or dies
 	@exec env $(LOAD_TEST)/takeover.py
 
+slow-down: $(VENV)/test ## draw the picture of docs/explanation/pacing.md anew, from a run of two minutes
+	@exec env $(LOAD_TEST)/slow_down.py
+
 chaos: $(VENV)/test ## nothing is lost and nothing is stuck, whatever dies: a table of scenarios (SEED=n)
 	@mkdir -p .state/chaos
 	@exec $(CHAOS) --chaos -m "chaos or chaos_quick"
@@ -121,6 +124,10 @@ lock: .state/lock/bin/pip-compile ## choose the newest versions setup.cfg allows
 fuzz: SECONDS = 300
 fuzz: $(VENV)/test ## generated requests to the API, against its OpenAPI document (SECONDS=300 SEED=n)
 	@exec $(BIN)/python -m pytest tests/integration/api/test_fuzzing.py -q --fuzz $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+fuzz-responses: SECONDS = 300
+fuzz-responses: $(VENV)/test ## generated responses to the HTTP client, split at random (SECONDS=300 SEED=n)
+	@exec $(BIN)/python -m pytest tests/unit/test_response_fuzzing.py -q -s --fuzz $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 clean: ## everything made here, Kafka's jars included
 	@test ! -x $(BIN)/python || $(BIN)/python -m stack down

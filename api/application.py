@@ -4,7 +4,15 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from api.description import page
-from api.extensions import authentication, authorization, cross_origin, error_responses, openapi, problem_pages
+from api.extensions import (
+    authentication,
+    authorization,
+    cross_origin,
+    error_responses,
+    host_check,
+    openapi,
+    problem_pages,
+)
 from api.extensions.client_addresses import ClientAddresses
 from api.extensions.query_parameters import check_query
 from api.extensions.rate_limiting import RateLimiting
@@ -19,6 +27,7 @@ from api.resources.health.health_report import report_of
 from api.resources.health.readiness import Readiness, checks_of
 from api.resources.key import routes as key
 from api.resources.policy import routes as policy
+from api.resources.signing_secret import routes as signing_secret
 from api.resources.status import routes as status
 from api.resources.subscription import routes as subscription
 from api.resources.subscription.checks import RegistrationChecks
@@ -64,21 +73,23 @@ def create_app(
     app.extensions[subscription.CHECKS] = RegistrationChecks(settings, kafka_offsets, resolver)
     app.extensions[health.READINESS] = Readiness(checks_of(services))
     app.extensions[health.REPORT] = report_of(services, clock.monotonic, clock.wall_clock)
+    if settings.api_auth == "none":
+        host_check.register(app)
     cross_origin.register(app, settings.api_cors_origins)
+    limiting = RateLimiting(settings, rate_limits or MemoryRateLimits())
+    limiting.register_before_authentication(app)
     authentication.register(app)
     # After authentication, which says for whom a request counts, and before anything that costs more.
-    RateLimiting(settings, rate_limits or MemoryRateLimits()).register(app)
+    limiting.register(app)
     app.before_request(check_query)
     app.after_request(discard_body)
     app.after_request(add_security_headers)
     error_responses.register(app)
     problem_pages.register(app)
-    documented = openapi.register(app, UnusableSubscriptionSchema)
-    for routes in (subscription, status, dead_letter, policy, administration, key, audit_log, health):
-        documented.register_blueprint(routes.blueprint)
+    resources = (subscription, signing_secret, status, dead_letter, policy, administration, key, audit_log, health)
+    openapi.register(app, [routes.blueprint for routes in resources], [UnusableSubscriptionSchema])
     app.register_blueprint(page.blueprint)
     authorization.check_declared(app)
-    documented.describe(app)
     return app
 
 

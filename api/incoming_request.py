@@ -45,19 +45,19 @@ class Overloaded(Exception):
 
 
 class ReceivedBytes(Unreader):
-    """What gunicorn's parser reads from: bytes in memory. `starved` says that it wanted more than there was."""
+    """What gunicorn's parser reads from: bytes in memory. `read_past_end` says that it wanted more than there was."""
 
     def __init__(self, data: bytes = b"") -> None:
         super().__init__()
         self.received = bytearray(data)
-        self.starved = False
+        self.read_past_end = False
         self._at = 0
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """Return the next bytes; empty at the end, as if the client had closed the connection."""
         piece = bytes(self.received[self._at : self._at + max(SLICE_BYTES, size_hint or 0)])
         self._at += len(piece)
-        self.starved = self.starved or not piece
+        self.read_past_end = self.read_past_end or not piece
         return piece
 
     def rest(self) -> bytes:
@@ -140,7 +140,7 @@ class IncomingRequest:
         """Read what the application has not read; return whether the connection can carry another request."""
         while self.whole and self.request.body.read(SLICE_BYTES):
             pass
-        return self.whole and not self.unreader.starved
+        return self.whole and not self.unreader.read_past_end
 
     def _feed_head(self, data: bytes) -> bytes:
         """Collect the head, and parse it at its end; return the first bytes of the body."""

@@ -8,7 +8,6 @@ nothing for as long as the outage lasted.
 import os
 import sys
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 from threading import Thread
 from time import sleep
 from typing import Any
@@ -29,6 +28,7 @@ from command.flower_queues import show_queue_lengths
 from command.shutdown_signals import SECOND_SIGNAL, ShutdownSignals
 from webhookd import logs
 from webhookd.errors import QueueUnavailable
+from webhookd.flow.access.loopback import is_loopback
 from webhookd.service_watch import ServiceWatch, watched_redis
 from webhookd.settings import Settings
 from workers.celery_app import build_celery
@@ -175,7 +175,7 @@ def _configure(settings: Settings, arguments: Sequence[str]) -> None:
     _apply(lambda: apply_options("webhookd flower", [*defaults, *arguments]))
     extract_settings()
     setup_logging()
-    if not (options.basic_auth or options.auth) and _is_loopback(options.address):
+    if not (options.basic_auth or options.auth) and is_loopback(options.address):
         os.environ.setdefault(API_WITHOUT_LOGIN, "true")
 
 
@@ -184,13 +184,6 @@ def _apply(parse: Callable[[], Any]) -> None:
         parse()
     except (OptionError, ValueError, KeyError) as error:
         raise click.UsageError(f"an option of Flower cannot be used: {error}") from None
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 def _address(port: int | None) -> str:

@@ -118,7 +118,7 @@ def list_() -> None:
 @click.option(
     "--overlap",
     type=Duration(0.0, OVERLAP_MOST_S),
-    default=OVERLAP_S,
+    default=round(OVERLAP_S),
     metavar="TIME",
     help="How long the old key stays valid: 0s, 30m, 12h or 2d; 24 hours if not given.",
 )

@@ -1,7 +1,6 @@
 """Loads the settings of every command, with the checks of all parts of webhookd."""
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any
 
 from webhookd.configuration.environment import variable
@@ -10,6 +9,7 @@ from webhookd.edges.kafka_connection_check import checked_connection, first_ment
 from webhookd.edges.mailer import build_mailer
 from webhookd.edges.redis_settings import checked_address
 from webhookd.errors import UnusableSetting, UnusableSettings
+from webhookd.flow.access.loopback import is_loopback
 from webhookd.settings import Settings
 from webhookd.settings_loader import Change
 from webhookd.settings_loader import load_settings as _load_settings
@@ -47,19 +47,12 @@ def _check_database(settings: Settings) -> None:
 
 def _check_open_api(settings: Settings) -> None:
     host = settings.api_bind.rpartition(":")[0].strip("[]")
-    if settings.api_auth == "none" and not _is_loopback(host):
+    if settings.api_auth == "none" and not is_loopback(host):
         raise UnusableSetting(
             f"is none, which makes everybody an admin, and {variable('api_bind')} is {settings.api_bind}: without keys "
             "the API may listen on loopback only, such as 127.0.0.1:8080",
             setting="api_auth",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 CHECKS = (*SETTING_CHECKS, build_mailer, checked_connection, checked_address, _check_database, _check_open_api)

@@ -27,10 +27,12 @@ from command.state_directory import StateDirectory
 from command.switch_interval import set_switch_interval
 from webhookd import logs
 from webhookd.edges.http_client.dns_resolver import resolve
+from webhookd.edges.http_client.egress_guard import egress_policy
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSetting, WebhookdError
-from webhookd.flow.attempt.egress_policy import parse_networks, refusal_reason
-from webhookd.flow.attempt.target import Target
+from webhookd.flow.attempt.egress_policy import parse_networks
+from webhookd.flow.attempt.host_address import address_of
+from webhookd.flow.attempt.target import Target, check_url
 from webhookd.flow.subscription import OnFilterError
 from webhookd.kafka_properties import KafkaProperties
 from webhookd.settings import Settings
@@ -76,6 +78,11 @@ _log = logs.get(__name__)
     multiple=True,
     metavar="'NAME: VALUE'",
     help="A header that is sent with every request; repeat it for more.",
+)
+@click.option(
+    "--signing-secret",
+    metavar="SECRET",
+    help="Sign every request with this secret: whsec_… (HMAC-SHA256) or whsk_… (Ed25519).",
 )
 @click.option(
     "--from",
@@ -201,22 +208,25 @@ def _settings(
 def _check_address(url: str, settings: Settings) -> None:
     """Raises InvalidInput if the egress policy would refuse every request to this URL.
 
-    A name that cannot be resolved now is accepted, since it may be resolved later. An egress proxy resolves names
-    itself, so with a proxy only the URL's syntax is checked.
+    A name that cannot be resolved now is accepted, since it may be resolved later; likewise one that the egress proxy
+    resolves and judges.
     """
     try:
-        target = Target.parse(url)
+        check_url(url)
     except InvalidInput as error:
         raise InvalidInput(str(error), field="--url") from error
-    if settings.egress_proxy is not None:
+    target, policy = Target.parse(url), egress_policy(settings)
+    rule = policy.url_rule(target)
+    if rule is not None:
+        raise InvalidInput(f"the rule {rule} of the settings WEBHOOKD_EGRESS_… refuses it", field="--url")
+    if settings.egress_proxy is not None and settings.egress_proxy_judges and address_of(target.host) is None:
         return
     try:
         addresses = [ip_address(found) for found in resolve(target.host, target.port)]
     except OSError as error:
         click.echo(f"webhookd run: {target.host} cannot be resolved at the moment: {error}", err=True)
         return
-    allowed = parse_networks(settings.egress_allow)
-    reasons = [refusal_reason(address, allowed) for address in addresses]
+    reasons = [policy.address_rule(address) for address in addresses]
     if reasons and all(reasons):
         where = f"{addresses[0]} is not on the public internet ({reasons[0]})"
         raise InvalidInput(f"{where}: allow it with --allow {addresses[0]}", field="--url")

@@ -12,6 +12,7 @@ from api.extensions.request_body import flatten
 from api.resources.subscription.schemas import SubscriptionSchema
 from command.api_client import Document, ManagementClient
 from webhookd.errors import InvalidInput
+from webhookd.flow.attempt.signature import SigningKind, kind_of_secret
 
 NAME = "webhookd run"
 
@@ -19,6 +20,7 @@ OPTIONS = {
     "destination": "--url",
     "url": "--url",
     "headers": "--header",
+    "secret": "--signing-secret",
     "source": "--topic",
     "topic": "--topic",
     "jmes_filters": "--filter",
@@ -45,6 +47,7 @@ class RunOptions:
     batch_interval: int
     headers: Sequence[str]
     start: str | None
+    signing_secret: str | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, object]) -> "RunOptions":
@@ -56,13 +59,24 @@ class RunOptions:
         start = {} if self.start is None else {"start": self.start}
         return {
             "name": NAME,
-            "destination": {"webhook": {"url": self.url, "headers": list(self.headers)}},
+            "destination": {
+                "webhook": {"url": self.url, "headers": list(self.headers), "signing": self._signing()},
+            },
             "source": [{"topic": topic, "jmes_filters": list(self.filters), **start} for topic in self.topics],
             "configuration": {
                 "batching": {"max_batch_size": self.batch_size, "max_batch_interval_seconds": self.batch_interval},
                 "filtering": {"on_filter_error": self.on_filter_error},
             },
         }
+
+    def _signing(self) -> Document:
+        """Without a secret requests are not signed: nobody could read one that the API makes."""
+        if self.signing_secret is None:
+            return {"kind": SigningKind.NONE.value}
+        try:
+            return {"kind": kind_of_secret(self.signing_secret).value, "secret": self.signing_secret}
+        except InvalidInput:
+            return {"secret": self.signing_secret}  # the API refuses it with the reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +128,10 @@ def nearest_topic(topic: str, topics: Iterable[str]) -> str:
 def _differs(wanted: Document, known: Document) -> bool:
     """Whether the options differ from the stored subscription.
 
-    Headers always count as changed, because the API masks their values.
+    Headers and a signing secret always count as changed, because the API masks their values.
     """
-    if "unusable" in known or wanted["destination"]["webhook"]["headers"]:
+    webhook = wanted["destination"]["webhook"]
+    if "unusable" in known or webhook["headers"] or "secret" in webhook["signing"]:
         return True
     return not _is_part_of(wanted, known)
 

@@ -44,6 +44,9 @@ POLICY_RATIO = 3.0
 """A record with this policy takes at most so many times the CPU of one without. It is a ratio of two rows of one run,
 so it holds on any machine that does nothing else meanwhile."""
 
+SIGNED_RATIOS = {1: 1.15, 100: 1.03}
+"""By the records in a request: a signed request takes at most so many times the CPU of one that is not signed."""
+
 LAST_SHARE = 0.92
 """The share of the backlog at which the measurement ends: lanes become empty at different times after it."""
 
@@ -62,6 +65,7 @@ class Backlog:
     short_subscriptions: int = 1
     warm_up_s: float = WARM_UP_S
     tls: bool = False
+    signed: bool = False
 
     def run(self, bench: Bench) -> list[Row]:
         """Deliver and measure."""
@@ -74,7 +78,8 @@ class Backlog:
             at_start = pipeline.usage(rig.services)
             for number in range(count):
                 url = sink.url(str(number), tls=self.tls)
-                exits.enter_context(rig.subscription(url, topic, batch=self.batch, filters=self.filters))
+                parts = {"batch": self.batch, "filters": self.filters, "signed": self.signed}
+                exits.enter_context(rig.subscription(url, topic, **parts))
             arrived_in_time = wait_until(lambda: sink.requests() > before, START_TIMEOUT_S)
             require(arrived_in_time, f"{self.name}: no request came")
             if self.filters or bench.short:
@@ -183,6 +188,22 @@ def policy(bench: Bench) -> list[Row]:
     return [plain, replace(governed, remark=remark, fault=fault)]
 
 
+def signed(bench: Bench) -> list[Row]:
+    """The same backlogs without and with signatures: their cost is a ratio of two rows of one run."""
+    if bench.short:
+        return Backlog(name="batch 1, signed", signed=True).run(bench)
+    return [row for batch, most in SIGNED_RATIOS.items() for row in _with_and_without_signatures(bench, batch, most)]
+
+
+def _with_and_without_signatures(bench: Bench, batch: int, most: float) -> list[Row]:
+    case = Backlog(name=f"batch {batch}, unsigned", each="request" if batch == 1 else "record", batch=batch)
+    (plain,) = case.run(bench)
+    (found,) = replace(case, name=f"batch {batch}, signed", signed=True).run(bench)
+    ratio = found.ours_us / plain.ours_us
+    remark = f"{ratio:.3f} times the CPU without a signature (≤ {most:.2f})"
+    return [plain, replace(found, remark=remark, fault="" if ratio <= most else f"signed: {remark}")]
+
+
 CASES: Mapping[str, Callable[[Bench], list[Row]]] = {
     "batch-1": Backlog(name="batch 1", target=0.9).run,
     "batch-100": Backlog(name="batch 100", target=0.25, each="record", batch=100).run,
@@ -191,6 +212,7 @@ CASES: Mapping[str, Callable[[Bench], list[Row]]] = {
         name="filter keeps 10 %", target=0.25, each="record", filters=("status == 'paid'",), reads=PAID_EVERY
     ).run,
     "policy": policy,
+    "signed": signed,
     "https": Backlog(name="HTTPS, batch 1", target=1.1, tls=True).run,
     "fan-out": Backlog(name="10 on one topic", subscriptions=10, short_subscriptions=3, warm_up_s=BUFFERS_FILL_S).run,
     "sparse": sparse,

@@ -283,11 +283,13 @@ def document(
     filters: Sequence[str] = (),
     start: str = "earliest",
     retry: Mapping[str, Any] | None = None,
+    signed: bool = False,
 ) -> dict[str, Any]:
-    """A subscription as the API accepts it."""
+    """A subscription as the API accepts it; its requests are signed only if `signed`."""
+    signing = {"kind": "hmac_sha256" if signed else "none"}
     return {
         "name": f"load test of {topic}",
-        "destination": {"kind": "webhook", "webhook": {"url": url}},
+        "destination": {"kind": "webhook", "webhook": {"url": url, "signing": signing}},
         "source": [{"topic": topic, "jmes_filters": list(filters), "start": start}],
         "configuration": {
             "batching": {"max_batch_size": batch, "max_batch_interval_seconds": 1},

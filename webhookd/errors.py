@@ -6,6 +6,7 @@
     │   ├── TopicDenied         a topic that webhookd is not authorised to use; has its name
     │   └── IdempotencyKeyReused the Idempotency-Key belongs to another request
     ├── Unauthenticated         a request without a valid API key
+    ├── Misdirected             without keys: the Host of a request is not a name of this machine
     ├── Forbidden               the caller's role does not allow the operation
     │   └── TopicNotAllowed     no policy allows the tenant to read a topic; has the field
     ├── NotFound                the resource does not exist, or is not the caller's
@@ -106,6 +107,12 @@ class Unauthenticated(WebhookdError):
     """The request has no API key that is valid."""
 
     code = "unauthenticated"
+
+
+class Misdirected(WebhookdError):
+    """The Host of the request is not a loopback name or address."""
+
+    code = "misdirected"
 
 
 class Forbidden(WebhookdError):

@@ -14,17 +14,19 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from webhookd.configuration.api_settings import AccessSettings, ApiRequestSettings, RateLimitSettings, TenantSettings
+from webhookd.configuration.egress_settings import EgressRuleSettings
 from webhookd.configuration.policy_settings import PolicySettings
 from webhookd.configuration.subject import Subject, shown
 from webhookd.configuration.value_types import (
     BrokerList,
     DatabaseUrl,
+    HostConcurrency,
     HostPort,
+    HostRate,
     KafkaMap,
     Login,
     MailAddressText,
     MailHost,
-    Network,
     ProxyUrl,
     RedisUrl,
 )
@@ -166,7 +168,7 @@ class IngestSettings(Subject):
         ge=0.1,
         le=3600,
         description="A claimed delivery counts as lost when no report has arrived for this time plus "
-        "`WEBHOOKD_REQUEST_DEADLINE_S`; ingest then sends it again.",
+        "`WEBHOOKD_REQUEST_DEADLINE_S` or the subscription's `timeout_seconds`; ingest then sends it again.",
     )
 
 
@@ -177,7 +179,8 @@ class DeliverySettings(Subject):
         default=15.0,
         ge=0.1,
         le=600,
-        description="The time limit of one HTTP request, from DNS lookup to the last byte of the response.",
+        description="The time limit of one HTTP request, from before the DNS lookup to the status line of the answer. "
+        "A subscription's `timeout_seconds` (1 to 60) replaces it.",
     )
     retry_time_scale: float = Field(
         default=1.0,
@@ -210,11 +213,6 @@ class DeliverySettings(Subject):
 class EgressSettings(Subject):
     """Connections to endpoints."""
 
-    egress_allow: tuple[Network, ...] = Field(
-        default=(),
-        description="Networks (CIDR) to which webhookd may send, in addition to the public internet. For example "
-        "`10.0.0.0/8,192.168.0.0/16`.",
-    )
     egress_ca_file: Path | None = Field(
         default=None, description="A CA bundle (PEM) that is trusted in addition to the system's."
     )
@@ -226,12 +224,27 @@ class EgressSettings(Subject):
         description="The private key of the client certificate (PEM, unencrypted), unless the certificate's file "
         "holds it.",
     )
+    host_rate_limits: tuple[HostRate, ...] = Field(
+        default=(),
+        description="How many requests a second all subscriptions together send to a host, as `host=number`. "
+        "`*.example.org` stands for every host below example.org, `*` for every host; each host has its own limit, and "
+        "of several patterns the longest counts. For example `*=100,partner.example=5`.",
+    )
+    host_max_concurrent: tuple[HostConcurrency, ...] = Field(
+        default=(),
+        description="How many requests of all subscriptions together may be open to a host at once, written likewise.",
+    )
     egress_proxy: ProxyUrl | None = Field(
         default=None,
         description="An HTTP proxy, as `http://[user:password@]host:port`. Every connection to an endpoint is a "
-        "CONNECT through it. The proxy resolves host names, so it has to refuse names that lead to internal addresses "
-        "(as smokescreen does). webhookd itself checks only a URL whose host is an address; it does not check the "
-        "proxy's own address.",
+        "CONNECT through it. `WEBHOOKD_EGRESS_PROXY_JUDGES` says who resolves host names and judges their addresses. "
+        "The proxy's own address is not judged.",
+    )
+    egress_proxy_judges: bool = Field(
+        default=True,
+        description="`true`: the proxy gets the host name, resolves it, and has to refuse names that lead to internal "
+        "addresses (as smokescreen does); webhookd judges only a URL whose host is an address. `false`: webhookd "
+        "resolves the name, judges the addresses, and the proxy gets an address that was allowed.",
     )
 
 
@@ -345,6 +358,7 @@ class Settings(
     RetentionSettings,
     AlertSettings,
     EgressSettings,
+    EgressRuleSettings,
     DeliverySettings,
     IngestSettings,
     StorageSettings,

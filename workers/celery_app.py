@@ -9,6 +9,7 @@ from webhookd.edges.kombu_redis_transport import ADDRESS, broker_url
 from webhookd.edges.redis_address import RedisAddress
 from webhookd.edges.redis_settings import address_of
 from webhookd.flow.attempt.retry import LONGEST_RETRY_AFTER_S
+from webhookd.flow.destination import LONGEST_TIMEOUT_S
 from webhookd.flow.dispatch.concurrency_limit import RETRYING_LIMIT
 from webhookd.settings import Settings
 from workers.broker_reconnect import PromptAMQP
@@ -51,7 +52,7 @@ def build_celery(settings: Settings) -> Celery:
         worker_send_task_events=not settings.embedded,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,
-        worker_soft_shutdown_timeout=settings.request_deadline_s + 5.0,
+        worker_soft_shutdown_timeout=max(settings.request_deadline_s, LONGEST_TIMEOUT_S) + 5.0,
         broker_channel_error_retry=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

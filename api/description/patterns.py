@@ -79,3 +79,16 @@ _SCOPE: Final = r"[\x21\x23-\x5b\x5d-\x7e]+"
 
 SCOPE: Final = rf"^(?:{_SCOPE}(?: {_SCOPE})*)?$"
 """A list of scopes (RFC 6749 §3.3)."""
+_MASKED: Final = r"\*\*\*\*"
+_WHSEC: Final = (
+    r"whsec_(?:[A-Za-z0-9+/]{4}){8,20}(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{4}[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{2}==|"
+    r"[A-Za-z0-9+/]{3}=)?"
+)
+"""The base64 of 24 to 64 bytes."""
+_WHSK: Final = r"whsk_(?:[A-Za-z0-9+/]{4}){10}[A-Za-z0-9+/]{3}="
+"""The base64 of 32 bytes."""
+
+NEW_SIGNING_SECRET: Final = f"^(?:{_WHSEC}|{_WHSK})$"
+
+SIGNING_SECRET: Final = f"^(?:{_MASKED}|{_WHSEC}|{_WHSK})$"
+"""A secret, or the mask, which keeps the stored one."""

@@ -95,6 +95,14 @@ def authenticator_of(app: Flask) -> Authenticator:
     return authenticator
 
 
+def token_sent() -> Token | None:
+    """The API key of the request being handled; None for what cannot be one, which is refused without a query."""
+    try:
+        return _token(request.headers.get("Authorization"))
+    except Unauthenticated:
+        return None
+
+
 def _authenticate() -> None:
     if request.url_rule is None:
         return  # 404 and 405 need no key

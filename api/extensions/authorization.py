@@ -41,7 +41,7 @@ ATTRIBUTE: Final = "access"
 """The attribute of a view function that holds its Access."""
 
 OPEN_ENDPOINTS: Final = frozenset({"api-docs.openapi_json", "problem_page"})
-"""Endpoints without a decorated function: the document, which a library serves, and the pages about errors."""
+"""Endpoints without a declaration: the OpenAPI document, and the pages about errors."""
 
 
 def requires(access: Access) -> Callable[[View], View]:

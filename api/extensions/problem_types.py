@@ -28,6 +28,7 @@ from webhookd.errors import (
     KafkaUnavailable,
     LastAdminKey,
     LimitReached,
+    Misdirected,
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
@@ -56,13 +57,21 @@ API_ERRORS: Final[Mapping[type[WebhookdError], tuple[str, str]]] = {
         "Send a valid key in the header `Authorization: Bearer whd_…`. Ask the operators of webhookd for a new one if "
         "yours has expired.",
     ),
+    Misdirected: (
+        "The API runs without keys, so it answers only requests to this machine by a name of its own: `localhost`, "
+        "`*.localhost`, an address of 127.0.0.0/8, or `[::1]`. Otherwise a page in a browser could make a name of its "
+        "own resolve to this machine, and change everything.",
+        "Use `http://localhost` or `http://127.0.0.1` with the port of the API. To reach it by another name, switch "
+        "keys on with `WEBHOOKD_API_AUTH=keys`.",
+    ),
     Forbidden: (
         "The role of the API key does not allow this operation.",
         "Use a key with a role that allows it.",
     ),
     TopicNotAllowed: (
         "No policy allows the tenant to read a topic; `errors` names the field.",
-        "Ask the operators of webhookd to allow the topic, or choose another one.",
+        "Ask the operators of webhookd to allow the topic, or choose another one. A subscription that has the topic "
+        "from before can be deactivated: send `active: no`.",
     ),
     LimitReached: (
         "The tenant has as many subscriptions as it may have, or there are as many policies as there may be; `detail` "

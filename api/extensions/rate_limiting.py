@@ -9,7 +9,8 @@ OPTIONS                            nothing: a browser sends it before a request,
 with WEBHOOKD_API_AUTH=none        nothing: this is for development, on loopback only
 
 A request that authentication refuses is counted there: an invalid key for the address, so that clients there with a
-valid one are not concerned, and a key without the needed role for the key.
+valid one are not concerned, and a key without the needed role for the key. Above its limit an address gets 429 for an
+unknown key before the database is asked (used_up_addresses.py).
 The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 """
 
@@ -19,13 +20,16 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
+from api.extensions.authentication import token_sent
 from api.extensions.callers import current_caller
 from api.extensions.error_responses import from_webhookd_error, response
+from api.extensions.used_up_addresses import UsedUpAddresses
 from api.ports import RateLimits
+from webhookd import clock
 from webhookd.errors import Forbidden, TooManyRequests, Unauthenticated, WebhookdError
 from webhookd.flow.access.caller import Caller
 from webhookd.flow.access.client_address import counted_as
-from webhookd.flow.access.rate_limit import Allowance, Rate
+from webhookd.flow.access.rate_limit import Allowance, Rate, allowance
 from webhookd.settings import Settings
 
 NOT_LIMITED: Final = frozenset({"health"})
@@ -48,6 +52,11 @@ class RateLimiting:
         self._keys_are_on = settings.api_auth == "keys"
         self._per_key = Rate(name="key", requests=settings.api_key_requests_per_minute)
         self._per_address = Rate(name="address", requests=settings.api_address_requests_per_minute)
+        self._used_up = UsedUpAddresses(clock.monotonic)
+
+    def register_before_authentication(self, app: Flask) -> None:
+        """Refuse unknown keys from addresses above their limit. Call it before the hook that looks up the key."""
+        app.before_request(self._refuse_unknown_key)
 
     def register(self, app: Flask) -> None:
         """Count every request. Call it after the hook that sets the caller, and before those that look at the rest."""
@@ -56,15 +65,27 @@ class RateLimiting:
             app.register_error_handler(refusal, self._count_refused)
         app.after_request(_describe)
 
+    def _refuse_unknown_key(self) -> None:
+        """Raise TooManyRequests without a query if the address has no requests left for it."""
+        token = token_sent() if self._is_limited() else None
+        wait_s = self._used_up.wait_s(_address(), token.public) if token is not None else 0.0
+        if wait_s:
+            full_in_s = wait_s + self._per_address.window_s - self._per_address.interval_s
+            self._refuse_above(self._per_address, allowance(self._per_address, full_in_s, allowed=False))
+
     def _count_request(self) -> None:
         """Raise TooManyRequests for a request above the limit."""
-        if not self._keys_are_on or request.method == "OPTIONS" or request.blueprint in NOT_LIMITED:
+        if not self._is_limited():
             return
         caller = _caller()
         if caller is None:
             self._count_address()
         else:
+            self._used_up.accept(str(caller.key_id))
             self._count(f"key:{caller.key_id}", self._per_key)
+
+    def _is_limited(self) -> bool:
+        return self._keys_are_on and request.method != "OPTIONS" and request.blueprint not in NOT_LIMITED
 
     def _count_refused(self, error: WebhookdError) -> Response:
         """Count a request that was refused before it could be counted; above the limit it is a 429."""
@@ -76,17 +97,28 @@ class RateLimiting:
         return response(from_webhookd_error(error))
 
     def _count_address(self) -> None:
-        self._count(f"address:{counted_as(request.remote_addr or '')}", self._per_address)
+        try:
+            self._count(f"address:{_address()}", self._per_address)
+        except TooManyRequests as refusal:
+            self._used_up.use_up(_address(), refusal.retry_after_s)
+            raise
 
     def _count(self, subject: str, rate: Rate) -> None:
         if not rate.requests:
             return
-        answer = self._limits.take(subject, rate)
+        self._refuse_above(rate, self._limits.take(subject, rate))
+
+    def _refuse_above(self, rate: Rate, answer: Allowance) -> None:
         g.rate_limit = _Counted(rate, answer)
         if not answer.allowed:
             raise TooManyRequests(
                 f"more than {rate.requests} requests a minute", retry_after_s=max(1.0, answer.retry_after_s)
             )
+
+
+def _address() -> str:
+    """Under which name the client's address is counted."""
+    return counted_as(request.remote_addr or "")
 
 
 def _caller() -> Caller | None:

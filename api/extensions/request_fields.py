@@ -177,6 +177,25 @@ class WholeNumber(RequestField, fields.Integer):
         return str(number) if number is not None and self._least <= number <= self._most else ""
 
 
+class Number(RequestField, fields.Float):
+    """A number within bounds, as JSON writes it: not "1", not true."""
+
+    def __init__(self, least: float, most: float, **kwargs: Any) -> None:  # noqa: ANN401  # what a Field takes
+        super().__init__(validate=Range(least, most), **kwargs)
+        self._least, self._most = least, most
+
+    def wanted(self) -> str:
+        """The bounds."""
+        return f"a number from {self._least} to {self._most}"
+
+    def mistake(self, value: Any) -> str | None:  # noqa: ANN401
+        """See RequestField."""
+        number = type(value) in {int, float}
+        if number and self._least <= value <= self._most:
+            return None
+        return f"is {shown(value) if number else kind_of(value)}: write {self.wanted()}"
+
+
 class QueryNumber(WholeNumber):
     """An integer within bounds, as a query parameter."""
 

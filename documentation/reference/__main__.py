@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from documentation.reference import api_examples
+from documentation.reference import api_examples, endpoint_page
 from documentation.reference.pages import FOLDER, PAGES
 
 
@@ -11,6 +11,7 @@ def main() -> None:
     for name, text in PAGES.items():
         write(Path(FOLDER, name), text())
     write(api_examples.FILE, api_examples.examples_page())
+    write(endpoint_page.FILE, endpoint_page.endpoint_page())
 
 
 def write(path: Path, after: str) -> None:

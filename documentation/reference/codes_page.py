@@ -18,7 +18,7 @@ from webhookd.errors import (
     UnusableSetting,
 )
 from webhookd.flow.alerting.failure_advice import TO_DO
-from webhookd.flow.attempt.exchange_result import FailureCode, Response
+from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.judge import Refusal, Refused, judge
 from webhookd.flow.authorization.json_values import DUPLICATE_NAME
 from webhookd.flow.filters import decoding
@@ -32,7 +32,8 @@ responses of the API. The reasons of a subscription and the faults of the system
 [Statuses](statuses.md)."""
 
 REQUESTS = """\
-Why a request to an endpoint failed. Every status other than 2xx is a failure, and its code is the status: `http_429`.
+Why a request to an endpoint failed. Every status that is not one of the subscription's `success_codes` (2xx, unless it
+has others) is a failure, and its code is the status: `http_429`.
 Where the table has a class (`http_4xx`) it means the statuses of that class that have no row of their own. *Sent again*
 means: as long as the subscription's `max_retries` allow. When no attempt is left, and after *not sent again*,
 `on_exhausted` decides what happens to the batch."""
@@ -59,7 +60,9 @@ SENT_AGAIN = "Sent again"
 NOT_SENT_AGAIN = "Not sent again"
 WHAT_FOLLOWS: Mapping[str, str] = {
     FailureCode.SHUTDOWN: f"{SENT_AGAIN}; does not count as an attempt",
-    "http_4xx": f"{NOT_SENT_AGAIN}; 408 and 425 are",
+    "http_413": f"{SENT_AGAIN} in smaller batches; a single record is not",
+    "http_4xx": f"{NOT_SENT_AGAIN}; 408 and 425 are, and with `on_rejected: split` 400, 409 and 422 to several records "
+    "in halves",
 }
 """Where more is to be said than whether the request is sent again."""
 
@@ -126,12 +129,15 @@ def _failures() -> Iterator[list[str]]:
 
 def _what_follows(name: str) -> str:
     """What `judge` decides about this failure."""
-    if not name.startswith(HTTP):
-        return SENT_AGAIN
-    status = OTHER_STATUS.get(name) or int(name.removeprefix(HTTP).replace("x", "0"))
-    outcome = Response(status=status, head=b"", body=b"", elapsed_s=0.0)
-    verdict = judge(outcome, Retry(max_retries=1), failures=0, probe=False, chance=0.5, wall_now=0.0)
+    verdict = judge(_outcome(name), Retry(max_retries=1), failures=0, probe=False, chance=0.5, wall_now=0.0)
     return NOT_SENT_AGAIN if isinstance(verdict, Refused) and verdict.why is not Refusal.EXHAUSTED else SENT_AGAIN
+
+
+def _outcome(name: str) -> Outcome:
+    if not name.startswith(HTTP):
+        return Failure(code=FailureCode(name), detail="", elapsed_s=0.0, sent=False)
+    status = OTHER_STATUS.get(name) or int(name.removeprefix(HTTP).replace("x", "0"))
+    return Response(status=status, head=b"", body=b"", elapsed_s=0.0)
 
 
 def _errors() -> Iterator[list[str]]:

@@ -72,6 +72,13 @@ STEPS: Final[Sequence[Step]] = (
     Step(operation="getSubscription", path=ONE),
     Step(operation="replaceSubscription", method="PUT", path=ONE, body=CHANGED),
     Step(operation="updateSubscription", method="PATCH", path=ONE, body={"labels": {"team": "billing"}}),
+    Step(operation="getSigningSecret", path=f"{ONE}/SigningSecret"),
+    Step(
+        operation="rotateSigningSecret",
+        method="POST",
+        path=f"{ONE}/SigningSecret/Rotate",
+        body={"overlap_seconds": 3600},
+    ),
     Step(operation="getSubscriptionStatus", path=f"{ONE}/Status"),
     Step(operation="listDeadLetters", path=f"{ONE}/DeadLetter"),
     Step(operation="deleteDeadLetters", method="DELETE", path=f"{ONE}/DeadLetter"),

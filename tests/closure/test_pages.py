@@ -86,6 +86,7 @@ def test_picture_loads_nothing_from_elsewhere(picture: Path) -> None:
     assert {url for url in named if not url.startswith(LOCAL)} == {"http://www.w3.org/2000/svg"}
 
 
-def test_readme_shows_the_pictures_that_are_drawn() -> None:
+def test_every_picture_that_is_drawn_is_shown() -> None:
     assert PICTURES
-    assert {f"docs/pictures/{picture.name}" for picture in PICTURES} <= set(links_of(README))
+    shown = {Path(link).name for page in (README, *pages()) for link in links_of(page) if "pictures/" in link}
+    assert {picture.name for picture in PICTURES} <= shown

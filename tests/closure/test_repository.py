@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from stack import install
+from tests.conftest import NOT_MEASURED
 
 ROOT = Path(__file__).resolve().parents[2]
 GITHUB = ROOT / ".github"
@@ -123,3 +124,7 @@ def test_paths_that_are_named_exist(name: str) -> None:
     quoted = re.findall(r"`([\w.-]+(?:/[\w.-]+)+|[\w-]+\.(?:py|md|cfg|yml|lock))`", text)
     named = [path for path in [*linked, *quoted] if not path.startswith(".state/")]  # what commands make
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_tests_without_coverage_exist() -> None:
+    assert [path for path in NOT_MEASURED if not (ROOT / path).exists()] == []

@@ -12,39 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis import Redis
 
-from tests.harness.coordination import CoordinationStore, lose_everything
+from tests.harness.coordination import REPLY, CoordinationStore, claimed, lose_everything, offered, ref
 from webhookd import clock
 from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.edges.redis_url import parse
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind, encode
-from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key
+from webhookd.flow.dispatch.coordination import ClaimAnswer, ClaimDenied, Publication, ReportFlush, payload_key
 from webhookd.flow.dispatch.task_message import DeliveryRef
 
 PATIENCE_S = 5.0
-REPLY = "ingest-1"
-
-
-def ref(id_: str = "d1", *, epoch: str = "e1", attempt: int = 0, lanes: tuple[str, ...] = ("orders/0",)) -> DeliveryRef:
-    return DeliveryRef(
-        id=id_,
-        subscription="s1",
-        version=1,
-        lanes=dict.fromkeys(lanes, epoch),
-        attempt=attempt,
-        records=1,
-        batches=1,
-        reply_to=REPLY,
-    )
-
-
-def offered(coordination: CoordinationStore, *refs: DeliveryRef, payload: bytes = b"payload") -> None:
-    coordination.make_claimable([Publication(one, payload) for one in refs])
-
-
-def claimed(coordination: CoordinationStore, one: DeliveryRef) -> bytes | ClaimDenied:
-    (answer,) = coordination.claim([one])
-    return answer
 
 
 def read_all(coordination: CoordinationStore, after: str = "0", reply: str = REPLY) -> tuple[list[Report], str]:
@@ -181,17 +158,6 @@ def test_retry_without_its_payload_is_stale(coordination: CoordinationStore) -> 
     assert claimed(coordination, ref(attempt=1)) is ClaimDenied.STALE
 
 
-def test_revoked_lane_is_stale(coordination: CoordinationStore) -> None:
-    offered(coordination, ref(), ref("d2", lanes=("orders/1",)))
-    coordination.revoke(["s1/orders/0", "s1/unknown/9"])
-    assert claimed(coordination, ref()) is ClaimDenied.STALE
-    assert claimed(coordination, ref("d2", lanes=("orders/1",))) == b"payload"
-
-
-def test_revoking_nothing_is_allowed(coordination: CoordinationStore) -> None:
-    coordination.revoke([])
-
-
 def test_current_says_which_deliveries_are_waited_for(coordination: CoordinationStore) -> None:
     claimed_one, mixed, gone = ref(), ref("d2", lanes=("orders/1", "orders/2")), ref("d3", lanes=("x/0",))
     offered(coordination, claimed_one, mixed)
@@ -282,7 +248,7 @@ def test_of_many_claims_exactly_one_is_granted(coordination: CoordinationStore) 
     rounds, copies = 20, 8
     gate = threading.Barrier(copies)
 
-    def race(one: DeliveryRef) -> bytes | ClaimDenied:
+    def race(one: DeliveryRef) -> ClaimAnswer:
         gate.wait(PATIENCE_S)
         return claimed(coordination, one)
 

@@ -28,6 +28,17 @@ def new_database(kind: str, folder: Path) -> Iterator[str]:
         _administrate(server.render_as_string(hide_password=False), f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@contextmanager
+def emptied(database: Database) -> Iterator[Database]:
+    """The database without a row; its connections are closed at the end.
+
+    A session opens a database once for all tests: then SQLAlchemy compiles each statement once, and not in each test.
+    """
+    empty(database)
+    yield database
+    database.close()
+
+
 def empty(database: Database) -> None:
     """Delete every row of every table."""
     with database.transaction() as session:

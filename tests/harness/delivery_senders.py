@@ -1,6 +1,6 @@
 """Builders for the delivery worker: request template, batches, outcomes, and a clock that the test moves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from queue import SimpleQueue
 
 from tests.harness.lanes import MIDDLE
@@ -10,7 +10,8 @@ from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Response
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.batch import Batch
-from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush
+from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication, ReportFlush
+from webhookd.flow.dispatch.request_quota import PermitRequest
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.delivery_sender import Clocks, DeliverySender, RequestTemplate, SendLimits
@@ -88,6 +89,7 @@ class SenderScene:
         probe: bool = False,
         failures: int = 0,
         ended: Callable[[DeliverySender], None] | None = None,
+        traced: bool = False,
     ) -> DeliverySender:
         """A sender of a delivery that was just claimed."""
         return DeliverySender(
@@ -97,6 +99,7 @@ class SenderScene:
             limits=self.limits,
             clocks=self.clocks,
             ended=ended or self.ended.append,
+            traced=traced,
         )
 
     @staticmethod
@@ -118,10 +121,10 @@ class UnreliableCoordination(MemoryCoordination):
         """Raise from now on."""
         self.unavailable = True
 
-    def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
+    def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
         """As MemoryCoordination; raises while unavailable."""
         self._raise_if_unavailable("claim")
-        return super().claim(refs)
+        return super().claim(refs, needed)
 
     def send_reports(self, flush: ReportFlush) -> None:
         """As MemoryCoordination; raises while unavailable."""
@@ -137,6 +140,11 @@ class UnreliableCoordination(MemoryCoordination):
         """As MemoryCoordination; raises while unavailable."""
         self._raise_if_unavailable("revoke")
         super().revoke(claim_keys)
+
+    def revoke_others(self, subscriptions: Collection[str], keep: Mapping[str, str]) -> list[str]:
+        """As MemoryCoordination; raises while unavailable."""
+        self._raise_if_unavailable("revoke_others")
+        return super().revoke_others(subscriptions, keep)
 
     def _raise_if_unavailable(self, call: str) -> None:
         if self.unavailable:

@@ -73,6 +73,10 @@ class Peer:
             got += len(piece)
         return digest.hexdigest()
 
+    def send_without_delay(self) -> None:
+        """Turn off Nagle's algorithm: what is sent does not wait for an acknowledgement of earlier bytes."""
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
     def answer(self, *responses: bytes) -> None:
         """Answer request after request with these, each sent whole."""
         for response in responses:

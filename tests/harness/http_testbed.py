@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import trustme
 
@@ -148,9 +148,11 @@ class HttpTestbed:
         allow: tuple[str, ...] = LOOPBACK,
         proxy: str | None = None,
         context: ssl.SSLContext | None = None,
+        **rules: Any,  # noqa: ANN401  # whatever a setting takes
     ) -> ExchangeLoop:
-        """Start a loop, which trusts the test bed's authority unless a context is given."""
-        settings = Settings.model_validate({"egress_allow": allow, "response_bytes": 1024, "egress_proxy": proxy})
+        """Start a loop, which trusts the test bed's authority unless a context is given; `rules` are more settings."""
+        known = {"egress_allow": allow, "response_bytes": 1024, "egress_proxy": proxy}
+        settings = Settings.model_validate(known | rules)
         context = context or self.authority.client_context
         loop = ExchangeLoop(
             settings, limits=limits, resolver=resolver or _no_resolver, context=context, poller=Poller(self._queue())

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportK
 from webhookd.flow.batching.throughput import ThroughputEstimate
 from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
 from webhookd.flow.dispatch.delivery import Delivery, Lane
+from webhookd.flow.dispatch.dispatch_pace import DispatchPace
+from webhookd.flow.dispatch.request_quota import Quota
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.settlement.in_flight import DeliveryTimeouts, InFlightDeliveries
 from webhookd.flow.subscription import Batching, OnExhausted, Retry
@@ -84,18 +86,26 @@ def accumulator(
     interval_s: float = 1.0,
     limits: DeliveryLimits = LIMITS,
     on_exhausted: OnExhausted = OnExhausted.PAUSE,
+    max_bytes: int | None = None,
+    pace: DispatchPace | None = None,
 ) -> BatchAccumulator:
     """A batch accumulator with so many open lanes of one topic."""
-    batching = Batching(max_batch_size=size, max_batch_interval_s=interval_s)
+    batching = Batching(max_batch_size=size, max_batch_interval_s=interval_s, max_batch_bytes=max_bytes)
     made = BatchAccumulator(
         subscription(batching=batching, retry=Retry(on_exhausted=on_exhausted)),
         {TOPIC: WANTED},
         limits,
         tokens("delivery"),
+        pace,
     )
     for number in range(lanes):
         made.open_lane(Partition(TOPIC, number))
     return made
+
+
+def paced_accumulator(quotas: Sequence[Quota], lanes: int = 1, *, size: int = 1) -> BatchAccumulator:
+    """A batch accumulator of a subscription with these quotas."""
+    return accumulator(lanes, size=size, pace=DispatchPace(quotas, LIMITS.delivery_target_s))
 
 
 def lane_of(of: BatchAccumulator, number: int = 0) -> Lane:

@@ -101,7 +101,7 @@ class MemoryDeadLetters:
         self.written: list[tuple[list[DeadLetter], Callable[[], None]]] = []
         self.asked: list[str] = []
         self.forgotten: list[str] = []
-        self.withdrawn: list[str] = []
+        self.withdrawals: list[Callable[[Subscription], bool]] = []
         self.failure: str | None = None
 
     def write(self, subscription: Subscription, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
@@ -117,9 +117,9 @@ class MemoryDeadLetters:
         """Record it."""
         self.forgotten.append(subscription.id)
 
-    def withdraw(self, subscription: Subscription) -> None:
+    def withdraw_copies(self, is_current: Callable[[Subscription], bool]) -> None:
         """Record it."""
-        self.withdrawn.append(subscription.id)
+        self.withdrawals.append(is_current)
 
     def copy_failure(self, subscription: Subscription) -> str | None:
         """What the test has set."""

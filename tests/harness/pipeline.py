@@ -260,17 +260,22 @@ class Pipeline:
 def subscription_body(url: str, topic: str, start: str = "latest", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
     """A subscription as JSON.
 
-    `changes`: filters, filtering, size, interval, retries, algorithm, retry, headers, active.
+    `changes`: filters, filtering, size, interval, batching, retries, algorithm, retry, delivery, headers, webhook,
+    active.
     """
     return {
         "name": changes.get("name", "test"),
         "active": changes.get("active", "yes"),
-        "destination": {"kind": "webhook", "webhook": {"url": url, "headers": changes.get("headers", [])}},
+        "destination": {
+            "kind": "webhook",
+            "webhook": {"url": url, "headers": changes.get("headers", []), **changes.get("webhook", {})},
+        },
         "source": [{"topic": topic, "start": start, "jmes_filters": changes.get("filters", [])}],
         "configuration": {
             "batching": {
                 "max_batch_size": changes.get("size", 1),
                 "max_batch_interval_seconds": changes.get("interval", 1),
+                **changes.get("batching", {}),
             },
             "retry": {
                 "max_retries": changes.get("retries", 5),
@@ -278,5 +283,6 @@ def subscription_body(url: str, topic: str, start: str = "latest", **changes: An
                 **changes.get("retry", {}),
             },
             "filtering": changes.get("filtering", {}),
+            "delivery": changes.get("delivery", {}),
         },
     }

@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from webhookd.flow.destination import Destination
+from webhookd.flow.destination import Destination, SigningSecret
 from webhookd.flow.subscription import (
     Alerting,
     Batching,
@@ -18,6 +18,9 @@ from webhookd.flow.subscription import (
 
 ID = "6f1c2a7e-52b0-4a6f-9d38-0f4f5a1f8b11"
 OTHER_ID = "b3e1d9a4-0c77-4b0e-8f65-7a0f6f2f9c22"
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+"""The signing secret of the examples of Standard Webhooks."""
 
 _DOCUMENT: dict[str, Any] = {
     "name": "orders to the shop",
@@ -47,6 +50,11 @@ def subscription(id_: str = ID, **changes: Any) -> Subscription:  # noqa: ANN401
         "filtering": Filtering(on_filter_error=OnFilterError.DROP),
     }
     return Subscription(**(values | changes))
+
+
+def signed_destination(*secrets: SigningSecret) -> Destination:
+    """A destination whose requests are signed with these secrets, the current one first."""
+    return Destination(url="https://example.com/hook", signing=secrets or (SigningSecret(secret=SECRET),))
 
 
 def document(path: str = "", value: object = None) -> dict[str, Any]:

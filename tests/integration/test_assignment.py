@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tests.harness.policies import OPERATOR, policies_in_use, policy
-from tests.harness.subscriptions import ID, subscription
+from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.access.caller import ALL_TENANTS, Scope
@@ -22,7 +22,7 @@ from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.control.membership import Member
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
-from webhookd.flow.subscription import Subscription
+from webhookd.flow.subscription import Source, Subscription
 from webhookd.store import administration, ingest_members, migrating, policies, subscriptions
 from webhookd.store.access_tables import PolicyRow, PolicySetRow
 from webhookd.store.database import Database
@@ -40,6 +40,7 @@ class Runner:
         self.calls: SimpleQueue[str] = SimpleQueue()
         self.found: Subscription
         self.confirm: Callable[[], None] = lambda: None
+        self.withdrawals: SimpleQueue[Callable[[Subscription], bool]] = SimpleQueue()
 
     def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:
         del previous
@@ -53,6 +54,10 @@ class Runner:
     def hold(self, id_: str, detail: str) -> None:
         del detail
         self.calls.put(f"hold {id_}")
+
+    def withdraw_copies(self, is_current: Callable[[Subscription], bool], withdrawn: Callable[[], None]) -> None:
+        self.withdrawals.put(is_current)
+        withdrawn()
 
     def confirm_policies(self, version: int, confirmed: Callable[[int], None]) -> None:
         self.confirm = partial(confirmed, version)
@@ -235,6 +240,82 @@ def test_confirmation_is_taken_back_when_the_database_is_restored_to_lower_versi
     assert runner.next() == f"run {ID} {backup}"
     assert confirmed(database) == 0
     confirm(database, runner, version)
+
+
+def test_copies_of_a_subscription_that_was_left_are_withdrawn_when_its_policies_change(
+    database: Database, runner: Runner, assignment: SubscriptionAssignment
+) -> None:
+    allow(database)
+    assignment.start()
+    assert runner.next() == f"run {ID} 2"
+    left = runner.found
+    assert runner.withdrawals.get(timeout=PATIENCE_S)(left)
+    with database.transaction() as session:
+        subscriptions.delete(session, ID)
+    assert runner.next() == f"leave {ID}"
+    with database.transaction() as session:
+        policies.replace(session, policy(description="another"), OPERATOR)
+    assert runner.withdrawals.get(timeout=PATIENCE_S)(left)
+    with database.transaction() as session:
+        policies.replace(session, policy(condition="paid"), OPERATOR)
+    assert not runner.withdrawals.get(timeout=PATIENCE_S)(left)
+
+
+def test_copies_wait_while_the_policies_are_too_old_or_not_applied(database: Database) -> None:
+    now, allowed = [0.0], []
+    in_use = policies_in_use(monotonic=lambda: now[0], max_age_s=300.0)
+
+    def read(version: int) -> None:
+        with database.transaction() as session:
+            assert in_use.read(session, version)
+        allowed.append(in_use.copies_allowed)
+
+    allow(database)
+    read(1)
+    in_use.copies_withdrawn(1)
+    allowed.append(in_use.copies_allowed)
+    now[0] = 300.0  # the process was frozen
+    allowed.append(in_use.copies_allowed)
+    allow(database, id_="later")
+    read(2)
+    in_use.copies_withdrawn(2)
+    allowed.append(in_use.copies_allowed)
+    assert allowed == [False, True, False, False, True]
+
+
+def test_version_is_confirmed_again_when_a_subscription_under_a_policy_is_taken_over(
+    database: Database, runner: Runner, assignment: SubscriptionAssignment
+) -> None:
+    version = allow(database)
+    assignment.start()
+    assert runner.next() == f"run {ID} 2"
+    confirm(database, runner, version)
+    before = runner.confirm
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription(OTHER_ID))
+    assert runner.next() == f"run {OTHER_ID} 1"
+    deadline = clock.monotonic() + PATIENCE_S
+    while confirmed(database) == version:
+        assert clock.monotonic() < deadline
+        Event().wait(0.01)
+    before()  # it does not speak for what was taken over since
+    assert confirmed(database) == 0
+    confirm(database, runner, version)
+
+
+def test_deliveries_under_a_policy_are_not_published_while_the_policies_are_too_old(database: Database) -> None:
+    now = [0.0]
+    in_use = policies_in_use(monotonic=lambda: now[0], max_age_s=300.0)
+    allow(database)
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription(OTHER_ID, sources=(Source(topic="open"),)))
+        assert in_use.read(session, 1)
+        for found in subscriptions.load(session, [ID, OTHER_ID]).values():
+            in_use.applied_to(found)
+    may = [in_use.may_publish(ID)]
+    now[0] = 300.0
+    assert in_use.outdated() == [ID]
+    assert [*may, in_use.may_publish(ID), in_use.may_publish(OTHER_ID)] == [True, False, True]
 
 
 def test_policies_are_too_old_after_the_bound_and_each_subscription_is_held_once(database: Database) -> None:

@@ -80,8 +80,8 @@ def call(calls: int = 1) -> Activity:
 
 def test_rejected_dead_letter_delays_nothing_else(database: Database, writer: DatabaseWriter) -> None:
     refused, kept = Event(), Event()
-    writer.add_dead_letters([dead_letter(ID, REFUSED)], refused.set)
-    writer.add_dead_letters([dead_letter(OTHER_ID)], kept.set)
+    writer.add_dead_letters(subscription(ID), [dead_letter(ID, REFUSED)], refused.set)
+    writer.add_dead_letters(subscription(OTHER_ID), [dead_letter(OTHER_ID)], kept.set)
     writer.set_status(SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY))
     writer.add_activity(lambda: [call()])
     writer.start()
@@ -95,11 +95,11 @@ def test_rejected_dead_letter_delays_nothing_else(database: Database, writer: Da
 
 def test_dead_letter_after_a_rejected_one_is_stored(writer: DatabaseWriter) -> None:
     first, later = Event(), Event()
-    writer.add_dead_letters([dead_letter(ID, REFUSED)], lambda: None)
-    writer.add_dead_letters([dead_letter(OTHER_ID)], first.set)
+    writer.add_dead_letters(subscription(ID), [dead_letter(ID, REFUSED)], lambda: None)
+    writer.add_dead_letters(subscription(OTHER_ID), [dead_letter(OTHER_ID)], first.set)
     writer.start()
     assert first.wait(PATIENCE_S)
-    writer.add_dead_letters([dead_letter(OTHER_ID)], later.set)
+    writer.add_dead_letters(subscription(OTHER_ID), [dead_letter(OTHER_ID)], later.set)
     assert later.wait(PATIENCE_S)
     writer.stop(PATIENCE_S)
 
@@ -161,8 +161,8 @@ def test_old_audit_rows_and_idempotency_keys_are_purged(database: Database, writ
 def test_rows_that_stay_rejected_are_a_fault(database: Database, writer: DatabaseWriter) -> None:
     kept = Event()
     writer.check()
-    writer.add_dead_letters([dead_letter(ID, REFUSED)], lambda: None)
-    writer.add_dead_letters([dead_letter(OTHER_ID)], kept.set)
+    writer.add_dead_letters(subscription(ID), [dead_letter(ID, REFUSED)], lambda: None)
+    writer.add_dead_letters(subscription(OTHER_ID), [dead_letter(OTHER_ID)], kept.set)
     writer.start()
     assert kept.wait(PATIENCE_S)
     with pytest.raises(RowsRefused, match="dead_letters"):

@@ -7,9 +7,10 @@ from threading import Event
 import pytest
 
 from tests.harness.dead_letters import dead_letter
-from tests.harness.subscriptions import ID
+from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
 from webhookd.flow.dead_letter import CopyFailure, DeadLetter, FailedCopy
+from webhookd.flow.subscription import Retry, Subscription
 from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 
 PATIENCE_S = 20.0
@@ -37,24 +38,45 @@ class Topics:
         return [FailedCopy(one, CopyFailure.MISSING) for one in dead_letters] if topic in self.broken else []
 
 
+class Gate:
+    """Whether copies may be written; `asked` has each request."""
+
+    def __init__(self) -> None:
+        self.open = True
+        self.asked: SimpleQueue[bool] = SimpleQueue()
+
+    def __call__(self) -> bool:
+        self.asked.put(self.open)
+        return self.open
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
 @pytest.fixture
 def topics() -> Topics:
     return Topics()
 
 
 @pytest.fixture
-def dead_letter_publisher(topics: Topics) -> Iterator[DeadLetterPublisher]:
-    made = DeadLetterPublisher(topics, clock.monotonic)
+def dead_letter_publisher(topics: Topics, gate: Gate) -> Iterator[DeadLetterPublisher]:
+    made = DeadLetterPublisher(topics, clock.monotonic, gate)
     made.start()
     yield made
     topics.gate.set()
     made.stop(PATIENCE_S)
 
 
+def of(topic: str) -> Subscription:
+    return subscription(retry=Retry(dead_letter_topic=topic))
+
+
 def tried(dead_letter_publisher: DeadLetterPublisher, topic: str, offset: int = 7) -> Event:
     """Append one dead letter; the event is set once its lane may continue."""
     done = Event()
-    dead_letter_publisher.append(topic, [dead_letter(ID, offset)], done.set)
+    dead_letter_publisher.append(of(topic), [dead_letter(ID, offset)], done.set)
     return done
 
 
@@ -109,7 +131,7 @@ def test_withdrawn_copies_are_not_written(dead_letter_publisher: DeadLetterPubli
     for offset in (1, 2):
         assert tried(dead_letter_publisher, "dead", offset).wait(PATIENCE_S)
     assert topics.written.get(timeout=PATIENCE_S) == ("dead", [1])
-    dead_letter_publisher.withdraw(ID)
+    dead_letter_publisher.withdraw(lambda one: one.id != ID)
     topics.broken.clear()
     assert tried(dead_letter_publisher, "dead", 3).wait(PATIENCE_S)
     assert topics.written.get(timeout=PATIENCE_S) == ("dead", [3])
@@ -124,9 +146,42 @@ def test_a_copy_that_is_withdrawn_during_its_attempt_is_not_tried_again(
     topics.gate.clear()
     topics.began.clear()
     assert topics.began.wait(PATIENCE_S)
-    dead_letter_publisher.withdraw(ID)
+    dead_letter_publisher.withdraw(lambda one: one.id != ID)
     topics.gate.set()
     assert topics.written.get(timeout=PATIENCE_S) == ("dead", [1])
     topics.broken.clear()
     assert tried(dead_letter_publisher, "dead", 2).wait(PATIENCE_S)
     assert topics.written.get(timeout=PATIENCE_S) == ("dead", [2])
+
+
+def test_withdrawn_attempt_is_over_when_it_has_ended(
+    dead_letter_publisher: DeadLetterPublisher, topics: Topics
+) -> None:
+    topics.gate.clear()
+    done = tried(dead_letter_publisher, "dead")
+    assert topics.began.wait(PATIENCE_S)
+    dead_letter_publisher.withdraw(lambda _: False)
+    assert not dead_letter_publisher.withdrawn_ended
+    topics.gate.set()
+    assert done.wait(PATIENCE_S)
+    assert dead_letter_publisher.withdrawn_ended
+
+
+def test_nothing_is_written_while_the_policies_may_be_others(
+    dead_letter_publisher: DeadLetterPublisher, topics: Topics, gate: Gate
+) -> None:
+    gate.open = False
+    assert tried(dead_letter_publisher, "dead", 1).wait(PATIENCE_S)
+    assert [gate.asked.get(timeout=PATIENCE_S) for _ in range(2)] == [False, False]
+    assert topics.written.empty()
+    gate.open = True
+    assert topics.written.get(timeout=PATIENCE_S) == ("dead", [1])
+
+
+def test_stopped_publisher_writes_nothing_later(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
+    topics.gate.clear()
+    tried(dead_letter_publisher, "dead")
+    assert topics.began.wait(PATIENCE_S)
+    assert not dead_letter_publisher.stop(0.0)
+    topics.gate.set()
+    assert dead_letter_publisher.stop(PATIENCE_S)

@@ -4,18 +4,23 @@ Oracles: a checking receiver, the interpreter's list of threads. Kafka is librdk
 coordination store are the embedded ones, which is what is tested here.
 """
 
+import base64
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from standardwebhooks import Webhook
 
 from command.api_client import ManagementClient
 from command.embedded import EmbeddedService
 from command.run_subscription import RunOptions, register
 from tests.harness.pipeline import until
-from tests.harness.receiver import OK, Receiver, status
+from tests.harness.receiver import OK, Receiver, Request, status
+from tests.harness.subscriptions import SECRET
 from webhookd.errors import InvalidInput
 from webhookd.settings import Settings
 from webhookd.testing.mock_cluster import MockCluster
@@ -68,6 +73,7 @@ def options(url: str = "https://127.0.0.1:1/", **changes: object) -> RunOptions:
         "batch_size": 1,
         "batch_interval": 1,
         "headers": [],
+        "signing_secret": None,
         "start": None,
     }
     return RunOptions.of({**usual, **changes})
@@ -110,6 +116,24 @@ def test_failed_delivery_is_retried_in_memory(
         receiver.wait_for_records(4)
 
 
+def test_refused_address_is_not_tried_again_and_names_its_rule(cluster: MockCluster, settings: Settings) -> None:
+    embedded = EmbeddedService(settings.model_copy(update={"egress_allow": (), "retry_time_scale": 1.0}))
+    client = ManagementClient(embedded.api_url)
+    try:
+        with Receiver() as receiver:
+            registered = register(client, options(receiver.url.replace("127.0.0.1", "localhost"), batch_size=100))
+            assert any("(loopback)" in line for line in registered.warnings), registered.warnings
+            embedded.start()
+            produce(cluster, 1)
+            until(lambda: client.status(registered.id)["reason"] == "address_refused", "the status names the refusal")
+            calls = [found for found in client.status(registered.id)["recent_activity"] if found["event"] == "api_call"]
+            assert [call["detail"] for call in calls] == ["the address of the host is loopback"], "one attempt"
+            assert receiver.requests == []
+    finally:
+        client.close()
+        embedded.stop(5.0)
+
+
 def test_second_registration_finds_the_first(service: EmbeddedService, api: ManagementClient) -> None:
     del service
     first = register(api, options("https://127.0.0.1:1/", headers=["X-Key: 1"]))
@@ -145,6 +169,7 @@ def test_policy_for_filter_errors_can_be_changed(service: EmbeddedService, api: 
         ({"filters": ["a ="]}, "--filter"),
         ({"on_filter_error": "ignore"}, "--on-filter-error"),
         ({"headers": ["Host: x"]}, "--header"),
+        ({"signing_secret": "whsec_"}, "--signing-secret"),
         ({"topics": ["a b"]}, "--topic"),
         ({"topics": ["a", "a"]}, "--topic"),
         ({"url": "ftp://x"}, "--url"),
@@ -161,3 +186,46 @@ def test_other_start_for_a_known_topic_is_refused(api: ManagementClient) -> None
     with pytest.raises(InvalidInput) as refused:
         register(api, options("https://127.0.0.1:1/", start="earliest"))
     assert refused.value.field == "--from"
+
+
+def test_requests_verify_with_the_official_library(
+    cluster: MockCluster, service: EmbeddedService, api: ManagementClient
+) -> None:
+    """With the first secret, with both while it is replaced, and with the key pair that follows."""
+    answers = iter([status(503), *[OK] * 100])
+    with Receiver(lambda _request: next(answers)) as receiver:
+        id_ = register(api, options(receiver.url, batch_size=100, signing_secret=SECRET)).id
+        service.start()
+        produce(cluster, 4)
+        receiver.wait_for_records(4)
+        assert len(receiver.requests) > 1
+        for request in receiver.requests:
+            assert Webhook(SECRET).verify(request.body, request.headers)["messages"] == request.messages
+
+        rotated = rotate(service, id_, {"kind": "ed25519"})
+        produce(cluster, 4)
+        receiver.wait_for_records(8)
+        last = receiver.requests[-1]
+        Webhook(SECRET).verify(last.body, last.headers)
+        assert verified_with(rotated["public_key"], last)
+
+
+def rotate(service: EmbeddedService, id_: str, body: dict[str, str]) -> dict[str, str]:
+    """Rotate the signing secret; returns the API's answer."""
+    path = f"{service.api_url}/1/Subscription/{id_}/SigningSecret/Rotate"
+    answer = requests.post(path, json=body, timeout=10.0)
+    assert answer.status_code == 200, answer.text
+    rotated: dict[str, str] = answer.json()
+    return rotated
+
+
+def verified_with(public_key: str, request: Request) -> bool:
+    """Whether one of the signatures is that of the public key."""
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key.removeprefix("whpk_")))
+    head = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}."
+    for signature in request.headers["webhook-signature"].split(" "):
+        version, _, value = signature.partition(",")
+        if version == "v1a":
+            key.verify(base64.b64decode(value), head.encode() + request.body)
+            return True
+    return False

@@ -17,6 +17,7 @@ from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.control.membership import REJOIN_AFTER_S, STEADY_S
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
+from webhookd.flow.subscription import Subscription
 from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
@@ -70,6 +71,10 @@ class Process:
 
     def hold(self, id_: str, detail: str) -> None:
         raise AssertionError(id_, detail)
+
+    def withdraw_copies(self, is_current: Callable[[Subscription], bool], withdrawn: Callable[[], None]) -> None:
+        del is_current
+        withdrawn()
 
     def confirm_policies(self, version: int, confirmed: Callable[[int], None]) -> None:
         confirmed(version)

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import delete, select
 
 from tests.harness.dead_letters import dead_letter
-from tests.harness.subscriptions import ID, OTHER_ID
+from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.dead_letter import Capacity
-from webhookd.store import dead_letters, migrating
+from webhookd.store import dead_letters, migrating, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import DeadLetterRow
 from workers.ingest.settlement.dead_letter_space import COUNT_AGAIN_S, Limits
@@ -34,7 +34,7 @@ class Scene:
 
     def adds(self, first: int, count: int, id_: str = ID, tenant: str = "acme") -> None:
         letters = [dead_letter(id_, first + n) for n in range(count)]
-        self.rows.add(letters, lambda: self.committed.append(first), tenant)
+        self.rows.add(subscription(id_, tenant=tenant), letters, lambda: self.committed.append(first))
 
     def writes(self, wait_s: float = 0.0) -> bool:
         self.now += wait_s
@@ -65,6 +65,9 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     url = f"sqlite:///{tmp_path / 'rows.db'}"
     migrating.upgrade(url)
     database = Database(url)
+    with database.transaction() as session:
+        for id_ in (ID, OTHER_ID):
+            subscriptions.insert(session, subscription(id_))
     yield Scene(database)
     database.close()
 
@@ -128,7 +131,7 @@ def test_rows_are_counted_only_now_and_then(scene: Scene) -> None:
 
 
 def test_free_rows_are_reported_on_request(scene: Scene) -> None:
-    scene.rows.request_free_rows(ID)
+    scene.rows.request_free_rows(ID, "acme")
     waiting = scene.rows.waiting
     scene.writes()
     assert (waiting, scene.free_rows, scene.rows.waiting) == (True, [(ID, LIMIT)], False)
@@ -137,7 +140,7 @@ def test_free_rows_are_reported_on_request(scene: Scene) -> None:
 def test_request_without_free_rows_is_answered_later(scene: Scene) -> None:
     scene.adds(0, LIMIT)
     scene.writes()
-    scene.rows.request_free_rows(ID)
+    scene.rows.request_free_rows(ID, "acme")
     scene.writes()
     scene.deletes(5)
     scene.writes(COUNT_AGAIN_S)
@@ -178,7 +181,7 @@ def test_request_waits_while_the_database_is_down(scene: Scene, monkeypatch: pyt
     def fails() -> None:
         raise StoreUnavailable
 
-    scene.rows.request_free_rows(ID)
+    scene.rows.request_free_rows(ID, "acme")
     with monkeypatch.context() as patched:
         patched.setattr(scene.database, "transaction", fails)
         with pytest.raises(StoreUnavailable):
@@ -246,20 +249,20 @@ def test_free_rows_of_the_tenant_let_its_subscriptions_go_on(scene: Scene) -> No
     )
 
 
-def test_what_is_withdrawn_gets_no_row_and_delays_nothing(scene: Scene) -> None:
+def test_what_a_stopped_subscription_has_waiting_gets_no_row_and_delays_nothing(scene: Scene) -> None:
     scene.adds(0, 3)
     scene.adds(0, 3, OTHER_ID)
-    scene.rows.withdraw(ID)
+    scene.rows.forget(ID)
     scene.writes()
     assert (scene.stored(), scene.stored(OTHER_ID), scene.committed) == ([], [0, 1, 2], [0])
 
 
 @pytest.mark.parametrize("is_accepted", [True, False])
-def test_what_is_withdrawn_while_it_is_written_is_neither_copied_nor_tried_again(
+def test_what_is_written_when_its_subscription_stops_is_neither_copied_nor_tried_again(
     scene: Scene, *, is_accepted: bool
 ) -> None:
     def write(store: Callable[[], None], **_facts: object) -> bool:
-        scene.rows.withdraw(ID)
+        scene.rows.forget(ID)
         if is_accepted:
             store()
         return is_accepted
@@ -269,10 +272,27 @@ def test_what_is_withdrawn_while_it_is_written_is_neither_copied_nor_tried_again
     assert (scene.rows.waiting, scene.committed) == (False, [])
 
 
-def test_withdrawn_rows_of_a_full_subscription_do_not_come_back(scene: Scene) -> None:
+def test_waiting_rows_of_a_stopped_full_subscription_do_not_come_back(scene: Scene) -> None:
     scene.adds(0, LIMIT + 5)
     scene.writes()
-    scene.rows.withdraw(ID)
+    scene.rows.forget(ID)
     scene.deletes(below=LIMIT)
     scene.writes(COUNT_AGAIN_S)
     assert (scene.stored(), scene.rows.blocked) == ([], False)
+
+
+def test_rows_of_another_version_are_refused_when_they_are_written(scene: Scene) -> None:
+    scene.adds(0, 3)
+    scene.adds(0, 3, OTHER_ID)
+    with scene.database.transaction() as session:
+        subscriptions.replace(session, subscription(version=2))
+    assert scene.writes()
+    assert (scene.stored(), scene.stored(OTHER_ID), scene.committed) == ([], [0, 1, 2], [0])
+    assert not scene.rows.waiting
+
+
+def test_rows_of_a_deleted_subscription_are_refused(scene: Scene) -> None:
+    scene.adds(0, 3)
+    with scene.database.transaction() as session:
+        subscriptions.delete(session, ID)
+    assert (scene.writes(), scene.stored(), scene.rows.waiting) == (True, [], False)

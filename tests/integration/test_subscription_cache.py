@@ -63,6 +63,35 @@ def test_template_has_endpoint_version_and_headers(database: Database) -> None:
     (template,) = SubscriptionCache(database).templates([ref()])
     assert isinstance(template, RequestTemplate)
     assert (template.target.host, template.version, SECRET in template.head) == ("example.com", 1, True)
+    assert template.timeout_s is None
+
+
+def test_template_has_the_timeout(database: Database) -> None:
+    store_row(database, limits={"timeout_s": 40.0})
+    (template,) = SubscriptionCache(database).templates([ref()])
+    assert isinstance(template, RequestTemplate)
+    assert template.timeout_s == 40.0
+
+
+def test_template_has_method_and_success_codes(database: Database) -> None:
+    store_row(database, destination={"method": "PATCH", "success_codes": ["201", "3xx"]})
+    (template,) = SubscriptionCache(database).templates([ref()])
+    assert isinstance(template, RequestTemplate)
+    assert template.head.startswith(b"PATCH /hook HTTP/1.1\r\n")
+    assert template.success == {201, *range(300, 400)}
+
+
+def test_delivery_with_unusable_success_codes_is_stale(database: Database) -> None:
+    store_row(database, destination={"success_codes": ["twenty"]})
+    assert SubscriptionCache(database).templates([ref()]) == [None]
+
+
+@pytest.mark.parametrize(("name", "trace"), [("X-Trace", True), ("TraceParent", False)])
+def test_trace_context_of_the_record_gives_way_to_a_header(database: Database, name: str, *, trace: bool) -> None:
+    store_row(database, headers=[[name, "of the subscription"]])
+    (template,) = SubscriptionCache(database).templates([ref()])
+    assert isinstance(template, RequestTemplate)
+    assert template.trace is trace
 
 
 def test_template_has_the_login_of_basic(database: Database) -> None:
@@ -75,8 +104,8 @@ def test_template_has_the_login_of_basic(database: Database) -> None:
 def test_templates_with_equal_credentials_share_their_tokens(database: Database) -> None:
     store_row(database, destination={"authentication": CLIENT}, secrets=CLIENT_SECRET)
     tokens = TokenSources(ExchangeLoop(Settings()), monotonic=monotonic, wall=wall_clock, deadline_s=1.0)
-    (first,) = SubscriptionCache(database, tokens).templates([ref()])
-    (second,) = SubscriptionCache(database, tokens).templates([ref()])
+    (first,) = SubscriptionCache(database, tokens=tokens).templates([ref()])
+    (second,) = SubscriptionCache(database, tokens=tokens).templates([ref()])
     assert isinstance(first, RequestTemplate)
     assert isinstance(second, RequestTemplate)
     assert first.tokens is second.tokens is not None
@@ -86,7 +115,7 @@ def test_templates_with_equal_credentials_share_their_tokens(database: Database)
 def test_unusable_token_endpoint_gives_no_template(database: Database) -> None:
     store_row(database, destination={"authentication": CLIENT | {"token_url": "nowhere"}}, secrets=CLIENT_SECRET)
     tokens = TokenSources(ExchangeLoop(Settings()), monotonic=monotonic, wall=wall_clock, deadline_s=1.0)
-    assert SubscriptionCache(database, tokens).templates([ref()]) == [None]
+    assert SubscriptionCache(database, tokens=tokens).templates([ref()]) == [None]
 
 
 def test_each_delivery_of_a_task_gets_a_template(database: Database) -> None:

@@ -17,6 +17,11 @@ FIELDS = Settings.model_fields
 ITEMS = {
     "api_cors_origins": ("https://a.example", "https://b.example:8443"),
     "egress_allow": ("10.0.0.0/8", "::1"),
+    "egress_forbid": ("8.8.8.0/24", "64:ff9b::/96"),
+    "egress_allow_hosts": ("a.example", "*.b.example"),
+    "egress_forbid_hosts": ("c.example", "*.d.example"),
+    "egress_allow_ports": ("443", "8000-8999"),
+    "egress_forbid_ports": ("25", "1-24"),
     "operator_emails": ("a@example.com", "b@example.com"),
     "api_trusted_proxies": ("10.0.0.0/8", "::1"),
 }

@@ -39,7 +39,8 @@ class AccessSettings(Subject):
     api_auth: ApiAuth = Field(
         default="keys",
         description="`keys`: every request needs an API key; `webhookd keys create --role admin` makes the first one. "
-        "`none`, for trying things out: everybody is an admin, and the API may listen on loopback only.",
+        "`none`, for trying things out: everybody is an admin, the API may listen on loopback only, and it refuses "
+        "requests whose `Host` is not a loopback name or address.",
     )
     api_key: SecretStr = Field(
         default=SecretStr(""),

@@ -76,6 +76,16 @@ def _check_port(port: str) -> None:
         raise ValueError(f"has the port {port!r}, which is not a number from 1 to 65535")
 
 
+def _port_range(text: str) -> str:
+    first, dash, last = text.strip().partition("-")
+    _check_port(first)
+    if dash:
+        _check_port(last)
+        if int(first) > int(last):
+            raise ValueError("ends before it begins")
+    return text
+
+
 def _mail_host(text: str) -> str:
     if "://" in text:
         raise ValueError("is a URL")
@@ -116,6 +126,23 @@ def _origin(text: str) -> str:
     return text
 
 
+def _host_number(least: float, most: float, *, whole: bool) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        host, equals, number = text.partition("=")
+        name = host.strip()
+        if not equals or not (name == "*" or _HOST.fullmatch(name.removeprefix("*."))):
+            raise ValueError("has no host and no pattern of hosts before `=`")
+        try:
+            value = int(number) if whole else float(number)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise ValueError(f"has no {'whole ' * whole}number from {least} to {most} after `=`")
+        return text
+
+    return check
+
+
 def _schemes(*schemes: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if not text:
@@ -131,6 +158,10 @@ def _schemes(*schemes: str) -> Callable[[str], str]:
 
 
 Network = Annotated[str, AfterValidator(_network), Form("a network like `10.0.0.0/8` or an address")]
+HostPatternText = Annotated[str, Form("a host like `example.com`, or `*.example.com` for all hosts below it")]
+"""Checked where it is used (webhookd/flow/attempt/host_pattern.py), because IDNA belongs to the flow."""
+
+PortRange = Annotated[str, AfterValidator(_port_range), Form("a port like `443` or a range like `8000-8999`")]
 HostPort = Annotated[str, AfterValidator(_host_port), Form("an address as `host:port`")]
 Origin = Annotated[str, AfterValidator(_origin), Form("an origin like `https://app.example.com`")]
 BrokerList = Annotated[
@@ -143,6 +174,16 @@ KafkaMap = Annotated[
         "a map, as `name=value,name=value` or as a JSON object",
         hidden=True,
     ),
+]
+HostRate = Annotated[
+    str,
+    AfterValidator(_host_number(0.01, 100_000, whole=False)),
+    Form("a host and a rate like `*.example.org=50` (0.01 to 100000)"),
+]
+HostConcurrency = Annotated[
+    str,
+    AfterValidator(_host_number(1, 10_000, whole=True)),
+    Form("a host and a number like `*.example.org=4` (1 to 10000)"),
 ]
 MailHost = Annotated[str, AfterValidator(_mail_host), Form("a host name or an address, without scheme and port")]
 MailAddressText = Annotated[str, Form("an e-mail address")]

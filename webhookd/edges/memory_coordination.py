@@ -4,13 +4,22 @@ The contract tests for it and for the store in Redis are the same.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from threading import Condition
 
 from webhookd import clock
+from webhookd.edges.memory_permits import MemoryPermits
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
-from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key
+from webhookd.flow.dispatch.coordination import (
+    ClaimAnswer,
+    ClaimDenied,
+    Publication,
+    ReportFlush,
+    payload_key,
+    subscription_of,
+)
+from webhookd.flow.dispatch.request_quota import NotNow, PermitRequest, Permitted
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHeartbeat
 
@@ -26,6 +35,7 @@ class MemoryCoordination:
         self._payloads: dict[str, bytes] = {}
         self._streams: defaultdict[str, deque[tuple[int, list[Report]]]] = defaultdict(deque)
         self._sequence = 0
+        self._permits = MemoryPermits(clock.monotonic)
 
     def make_claimable(self, publications: Sequence[Publication]) -> None:
         """Make deliveries claimable. Repeating it for a delivery keeps an existing claim."""
@@ -35,14 +45,18 @@ class MemoryCoordination:
                 self._payloads[payload_key(ref.id, ref.attempt)] = publication.payload
                 self._set_claim_keys(ref)
 
-    def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
-        """Claim the deliveries of one task, all of one ingest process, and report to it which ones started."""
+    def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
+        """Claim the deliveries of one task, all of one ingest process, and report to it which ones started.
+
+        `needed` has the permit that each delivery needs; a delivery that cannot get it is not claimed.
+        """
+        needed = needed or [None] * len(refs)
         with self._changed:
-            answers = [self._claim(ref) for ref in refs]
+            answers = [self._claim(ref, request) for ref, request in zip(refs, needed, strict=True)]
             started = [
                 Report(ReportKind.STARTED, ref.id, ref.attempt)
                 for ref, answer in zip(refs, answers, strict=True)
-                if not isinstance(answer, ClaimDenied)
+                if not isinstance(answer, ClaimDenied | NotNow)
             ]
             if started:
                 self._append(refs[0].reply_to, started)
@@ -54,8 +68,9 @@ class MemoryCoordination:
             return [self._holds(ref) for ref in refs]
 
     def send_reports(self, flush: ReportFlush) -> None:
-        """Add reports, and store or delete payloads, in one atomic step."""
+        """Give back permits, add reports, and store or delete payloads, in one atomic step."""
         with self._changed:
+            self._permits.give_back(flush.permits)
             self._payloads.update(flush.payloads_to_store)
             for key in flush.payloads_to_delete:
                 self._payloads.pop(key, None)
@@ -78,6 +93,17 @@ class MemoryCoordination:
         with self._changed:
             for key in claim_keys:
                 self._claims.pop(key, None)
+
+    def revoke_others(self, subscriptions: Collection[str], keep: Mapping[str, str]) -> list[str]:
+        """Revoke the claims of these subscriptions, but not those of the lanes with the epochs in `keep`.
+
+        Returns the ids of the deliveries among them that a worker has claimed and has not reported yet.
+        """
+        with self._changed:
+            held = [key for key in self._claims if subscription_of(key) in subscriptions]
+            revoked = [self._claims.pop(key) for key in held if keep.get(key) != self._claims[key][0]]
+            claimed = {id_ for _, id_, count in revoked if count and payload_key(id_, count - 1) in self._payloads}
+            return sorted(claimed)
 
     def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Store a worker's heartbeat; it is removed if the worker sends no other one in time."""
@@ -122,7 +148,7 @@ class MemoryCoordination:
             if self._claims.get(key, ("", "", 0))[:2] != (epoch, ref.id):
                 self._claims[key] = (epoch, ref.id, 0)
 
-    def _claim(self, ref: DeliveryRef) -> bytes | ClaimDenied:
+    def _claim(self, ref: DeliveryRef, needed: PermitRequest | None) -> ClaimAnswer:
         if not self._holds(ref):
             return ClaimDenied.STALE
         claim_keys = ref.claim_keys()
@@ -131,9 +157,12 @@ class MemoryCoordination:
         payload = self._payloads.get(payload_key(ref.id, ref.attempt))
         if payload is None:
             return ClaimDenied.STALE
+        permit = self._permits.take(needed, ref, payload_key(ref.id, ref.attempt)) if needed else None
+        if isinstance(permit, NotNow):
+            return permit
         for key, epoch in zip(claim_keys, ref.lanes.values(), strict=True):
             self._claims[key] = (epoch, ref.id, ref.attempt + 1)
-        return payload
+        return payload if permit is None else Permitted(payload, permit)
 
     def _append(self, reply: str, reports: list[Report]) -> None:
         self._sequence += 1

@@ -1,11 +1,11 @@
 """The coordination store in Redis: payloads, epochs, claims, reports and worker heartbeats.
 
-Every call but `read_reports` is atomic and one round trip (one command, a Lua script or one MULTI). Every call blocks
-for at most the socket timeout and raises QueueUnavailable when Redis does not answer. After that it is unknown whether
-the call has taken effect.
+Every call but `read_reports` and `revoke_others` is atomic and one round trip (one command, a Lua script, one MULTI).
+Every call blocks for at most the socket timeout and raises QueueUnavailable when Redis does not answer. After that it
+is unknown whether the call has taken effect.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import accumulate
@@ -16,13 +16,23 @@ import redis
 from redis.connection import PythonRespSerializer
 
 from webhookd import clock, logs
+from webhookd.edges import redis_scripts
 from webhookd.edges.redis_address import RedisAddress
 from webhookd.edges.redis_failures import detail_of
+from webhookd.edges.redis_permits import GIVE_BACK, asked, given_back, permit
 from webhookd.edges.redis_primary import WRITABLE, WRITABLE_MS, NotPrimary, PrimaryPool, primary_pool
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind, decode, encode
-from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key
+from webhookd.flow.dispatch.coordination import (
+    ClaimAnswer,
+    ClaimDenied,
+    Publication,
+    ReportFlush,
+    payload_key,
+    subscription_of,
+)
 from webhookd.flow.dispatch.queue_names import QUEUES
+from webhookd.flow.dispatch.request_quota import NotNow, PermitRequest, Permitted
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHeartbeat
 
@@ -43,77 +53,8 @@ TRIM_INTERVAL_S = 1.0
 STREAM_LENGTH = 100_000
 """The flushes that are kept for an ingest process that does not read. A lost report delays its lane by one lease."""
 
-_MAKE_CLAIMABLE = """
-local publications = cmsgpack.unpack(ARGV[1])
-for i, publication in ipairs(publications) do
-  redis.call('SET', KEYS[2] .. publication[2], ARGV[2 + i], 'EX', ARGV[2])
-  for j = 3, #publication do
-    local claim_key, prefix = publication[j][1], publication[j][2] .. '|' .. publication[1] .. '|'
-    local current = redis.call('HGET', KEYS[1], claim_key)
-    if not current or string.sub(current, 1, #prefix) ~= prefix then
-      redis.call('HSET', KEYS[1], claim_key, prefix .. '0')
-    end
-  end
-end
-return 1
-"""
-
-_CLAIM = """
-local claims = cmsgpack.unpack(ARGV[1])
-local answers, granted = {}, {}
-for i, claim in ipairs(claims) do
-  local id, attempt, key, verdict = claim[1], claim[2], claim[3], nil
-  for j = 4, #claim do
-    local prefix = claim[j][2] .. '|' .. id .. '|'
-    local current = redis.call('HGET', KEYS[1], claim[j][1])
-    if not current or string.sub(current, 1, #prefix) ~= prefix then
-      verdict = 's'
-    elseif not verdict and tonumber(string.sub(current, #prefix + 1)) ~= attempt then
-      verdict = 't'
-    end
-  end
-  local payload = not verdict and redis.call('GET', KEYS[2] .. key)
-  if payload then
-    for j = 4, #claim do
-      redis.call('HSET', KEYS[1], claim[j][1], claim[j][2] .. '|' .. id .. '|' .. (attempt + 1))
-    end
-    answers[i] = {'g', payload}
-    granted[#granted + 1] = {id, attempt}
-  else
-    answers[i] = {verdict or 's'}
-  end
-end
-if #granted > 0 then
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 's', cmsgpack.pack(granted))
-  redis.call('EXPIRE', KEYS[3], ARGV[3])
-end
-return answers
-"""
-
-# The age of a heartbeat is measured by Redis' clock alone: the clocks of the workers' machines differ.
-_WRITE_HEARTBEAT = """
-local now = redis.call('TIME')
-local now_ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
-redis.call('HSET', KEYS[1], ARGV[1], now_ms .. '|' .. ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return 1
-"""
-
-_LIVE_WORKERS = """
-local now = redis.call('TIME')
-local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local stored, live = redis.call('HGETALL', KEYS[1]), {}
-for i = 1, #stored, 2 do
-  local separator = string.find(stored[i + 1], '|', 1, true) or 1
-  local silent_ms = now_ms - (tonumber(string.sub(stored[i + 1], 1, separator - 1)) or 0)
-  if math.abs(silent_ms) > tonumber(ARGV[1]) then
-    redis.call('HDEL', KEYS[1], stored[i])
-  else
-    live[#live + 1] = {math.max(0, silent_ms), string.sub(stored[i + 1], separator + 1)}
-  end
-end
-return live
-"""
+SCANNED = 1_000
+"""The claims that one call reads or revokes. It takes about a millisecond, in which Redis does nothing else."""
 
 _granted = msgspec.msgpack.Decoder(list[tuple[str, int]])
 _worker = msgspec.msgpack.Decoder(WorkerHeartbeat)
@@ -151,15 +92,19 @@ class RedisCoordination:
         self._claims = f"{prefix}claims"
         self._payloads = f"{prefix}payload:"
         self._reports = f"{prefix}reports:"
+        self._buckets = f"{prefix}pace:"
+        self._permits = f"{prefix}permits:"
         self._workers = f"{prefix}workers"
         self._writable = f"{prefix}{WRITABLE}"
         # kombu keeps a queue without priorities in a list, under its `global_keyprefix` and the queue's name.
         self._queues = {name: f"{prefix}{name}" for name in QUEUES.values()}
         self._silence_ms = round(worker_silence_s * 1000)
-        self._make_claimable = self._redis.register_script(_MAKE_CLAIMABLE)
-        self._claim = self._redis.register_script(_CLAIM)
-        self._write_heartbeat = self._redis.register_script(_WRITE_HEARTBEAT)
-        self._live_workers = self._redis.register_script(_LIVE_WORKERS)
+        self._make_claimable = self._redis.register_script(redis_scripts.MAKE_CLAIMABLE)
+        self._claim = self._redis.register_script(redis_scripts.CLAIM)
+        self._revoke_others = self._redis.register_script(redis_scripts.REVOKE_OTHERS)
+        self._give_back = self._redis.register_script(GIVE_BACK)
+        self._write_heartbeat = self._redis.register_script(redis_scripts.WRITE_HEARTBEAT)
+        self._live_workers = self._redis.register_script(redis_scripts.LIVE_WORKERS)
 
     def make_claimable(self, publications: Sequence[Publication]) -> None:
         """Make deliveries claimable. Repeating it for a delivery keeps an existing claim."""
@@ -170,15 +115,28 @@ class RedisCoordination:
                 keys=[self._claims, self._payloads], args=[msgspec.msgpack.encode(index), PAYLOAD_TTL_S, *payloads]
             )
 
-    def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
-        """Claim the deliveries of one task, all of one ingest process, and report to it which ones started."""
+    def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
+        """Claim the deliveries of one task, all of one ingest process, and report to it which ones started.
+
+        `needed` has the permit that each delivery needs; a delivery that cannot get it is not claimed.
+        """
+        needed = needed or [None] * len(refs)
         with self._answering:
-            index = [[ref.id, ref.attempt, payload_key(ref.id, ref.attempt), *_lanes(ref)] for ref in refs]
+            index = [
+                [ref.id, ref.attempt, payload_key(ref.id, ref.attempt), asked(request, ref), *_lanes(ref)]
+                for ref, request in zip(refs, needed, strict=True)
+            ]
             answers: Any = self._claim(
-                keys=[self._claims, self._payloads, self._reports + refs[0].reply_to],
+                keys=[
+                    self._claims,
+                    self._payloads,
+                    self._reports + refs[0].reply_to,
+                    self._buckets,
+                    self._permits,
+                ],
                 args=[msgspec.msgpack.encode(index), STREAM_LENGTH, STREAM_TTL_S],
             )
-            return [_verdict(answer) for answer in answers]
+            return [_verdict(answer, ref, request) for answer, ref, request in zip(answers, refs, needed, strict=True)]
 
     def are_current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
         """Whether each delivery is still the current one of its lanes."""
@@ -197,7 +155,13 @@ class RedisCoordination:
         return [all(good[end - len(ref.lanes) : end]) for ref, end in zip(refs, ends, strict=True)]
 
     def send_reports(self, flush: ReportFlush) -> None:
-        """Add reports, and store or delete payloads, in one MULTI."""
+        """Add reports, and store or delete payloads, in one MULTI. Before that, give back permits.
+
+        A permit that is given back twice, because the call is repeated, has no further effect.
+        """
+        if flush.permits:
+            with self._answering:
+                self._give_back(keys=[self._buckets, self._permits], args=[given_back(list(flush.permits))])
         with self._answering, self._redis.pipeline(transaction=True) as pipe:
             for key, payload in flush.payloads_to_store.items():
                 pipe.set(self._payloads + key, payload, ex=PAYLOAD_TTL_S)
@@ -244,6 +208,24 @@ class RedisCoordination:
         with self._answering:
             if claim_keys:
                 self._redis.hdel(self._claims, *claim_keys)
+
+    def revoke_others(self, subscriptions: Collection[str], keep: Mapping[str, str]) -> list[str]:
+        """Revoke the claims of these subscriptions, but not those of the lanes with the epochs in `keep`.
+
+        Returns the ids of the deliveries among them that a worker has claimed and has not reported yet. Not one round
+        trip: it reads all claims, SCANNED of them at a time. A claim that is made meanwhile may stay.
+        """
+        with self._answering:
+            fields = self._redis.hscan_iter(self._claims, count=SCANNED)
+            keys = sorted({key.decode() for key, _ in fields if subscription_of(key.decode()) in subscriptions})
+            claimed: set[str] = set()
+            for first in range(0, len(keys), SCANNED):
+                lanes = [[key, keep.get(key, "")] for key in keys[first : first + SCANNED]]
+                answer: Any = self._revoke_others(
+                    keys=[self._claims, self._payloads], args=[msgspec.msgpack.encode(lanes)]
+                )
+                claimed.update(id_.decode() for id_ in answer)
+        return sorted(claimed)
 
     def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Store a worker's heartbeat; it is removed if the worker sends no other one in time."""
@@ -295,9 +277,14 @@ def _lanes(ref: DeliveryRef) -> list[tuple[str, str]]:
     return list(zip(ref.claim_keys(), ref.lanes.values(), strict=True))
 
 
-def _verdict(answer: list[bytes]) -> bytes | ClaimDenied:
+def _verdict(answer: list[Any], ref: DeliveryRef, request: PermitRequest | None) -> ClaimAnswer:
     if answer[0] == b"g":
-        return answer[1]
+        payload: bytes = answer[1]
+        if request is None:
+            return payload
+        return Permitted(payload, permit(request, ref, payload_key(ref.id, ref.attempt), answer[2]))
+    if answer[0] == b"w":
+        return NotNow(int(answer[1]) / 1e6)
     return ClaimDenied.TAKEN if answer[0] == b"t" else ClaimDenied.STALE
 
 

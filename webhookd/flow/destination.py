@@ -8,7 +8,9 @@ from enum import StrEnum
 
 import msgspec
 
-DEFAULT_TIMEOUT_S = 15.0
+LONGEST_TIMEOUT_S = 60.0
+"""The longest timeout that a subscription may have. Bounds that hold for all requests count with it."""
+
 DEFAULT_SUCCESS_CODES = ("2xx",)
 
 
@@ -118,9 +120,10 @@ class RateLimit:
 class RequestLimits:
     """Limits of the requests: `timeout_s` for each, from before the DNS look-up to the end of the response.
 
+    Without `timeout_s` the operator's deadline counts, which may change (`WEBHOOKD_REQUEST_DEADLINE_S`).
     `max_concurrent` requests are open at once, over all workers; None for no limit of the subscription.
     """
 
-    timeout_s: float = DEFAULT_TIMEOUT_S
+    timeout_s: float | None = None
     rate_limit: RateLimit | None = None
     max_concurrent: int | None = None

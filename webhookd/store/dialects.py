@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import CursorResult, Float, FunctionElement
+from sqlalchemy import CursorResult, Float, FunctionElement, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -48,6 +48,16 @@ def insert_if_new(session: Session, table: type[Table], row: Mapping[str, Any]) 
     """Insert one row unless its key exists; returns whether it was inserted."""
     result = session.execute(_insert(session, table).on_conflict_do_nothing().values(**row))
     return isinstance(result, CursorResult) and result.rowcount > 0
+
+
+def prefer_indexes(session: Session) -> None:
+    """Read no table as a whole for the rest of the transaction, unless no index answers a statement.
+
+    For statements whose best index only the planner can choose. SQLite has no such setting, and needs none: it reads a
+    table as a whole only if it finds no index.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SET LOCAL enable_seqscan = off"))
 
 
 def _insert(session: Session, table: type[Table]) -> postgresql.Insert | sqlite.Insert:

@@ -5,13 +5,12 @@ another tenant: the first policy of a topic closes it to everybody else.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from webhookd import clock
-from webhookd.flow.policy.policy import Effect, Policy, PolicySet, TopicPolicies
+from webhookd.flow.policy.policy import Effect, Policy, PolicySet
 from webhookd.store.tables import SubscriptionRow
 
 ROWS = 500
@@ -69,15 +68,9 @@ class _Comparison:
         if not any(pattern.matches_topic(topic) for pattern in self._patterns):
             return False
         before, after = (
-            _effective(policies.of_topic(tenant, topic, open_without_policy=False))
-            for policies in (self._before, self._after)
+            policies.of_topic(tenant, topic, open_without_policy=False) for policies in (self._before, self._after)
         )
-        return before != after
-
-
-def _effective(applied: TopicPolicies) -> TopicPolicies:
-    """What applies, without what has no effect on records."""
-    return replace(applied, policies=tuple(replace(one, version=0, description="") for one in applied.policies))
+        return not before.same_effect(after)
 
 
 def _topics(sources: object) -> Iterator[str]:

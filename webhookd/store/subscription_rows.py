@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from webhookd.errors import UnusableSubscription
+from webhookd.errors import InvalidInput, UnusableSubscription
+from webhookd.flow.attempt.signature import signer_of
 from webhookd.flow.destination import Destination
 from webhookd.flow.subscription import (
     Alerting,
@@ -127,7 +128,12 @@ def _source(item: object) -> Source:
 def _destination(row: Mapping[str, Any]) -> Destination:
     _text(row, "url")
     _confirm_headers(row["headers"])
-    return destination_of(row)
+    found = destination_of(row)
+    try:
+        signer_of(found.signing)
+    except InvalidInput as error:
+        raise UnusableSubscription(f"destination: the signing secret {error}") from error
+    return found
 
 
 def _confirm_headers(value: object) -> None:

@@ -135,6 +135,16 @@ def lock(session: Session, id_: str) -> None:
     session.execute(select(SubscriptionRow.id).where(SubscriptionRow.id == id_).with_for_update())
 
 
+def is_current(session: Session, id_: str, version: int) -> bool:
+    """Whether a subscription has this version; it does not change before this transaction ends.
+
+    A change of the policies gives every subscription that it concerns another version in the same transaction. So what
+    is written while this holds was rendered under the policies that apply until the transaction ends.
+    """
+    query = select(SubscriptionRow.version).where(SubscriptionRow.id == id_).with_for_update(read=True)
+    return session.scalar(query) == version
+
+
 def replace(session: Session, subscription: Subscription, *, revision: int | None = None) -> None:
     """Store the next version in place of the previous one.
 

@@ -10,8 +10,10 @@ an exchange failed, and a retry is left          RETRY
 there is no access token for the request         likewise: the exchange with the token endpoint failed
 an exchange failed, and no retry is left         EXHAUSTED
 the endpoint answered 410 Gone                   GONE
+the endpoint refused a batch of several          DIVISIBLE
+records, and may accept a part of it
 
-While it waits for an access token it has no exchange; the token source submits it again.
+While it waits for an access token, or until a request may begin, it has no exchange; it is submitted again.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +21,6 @@ from dataclasses import dataclass, field
 
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
-from webhookd.flow.attempt.access_token import without_token
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.judge import (
@@ -33,31 +34,52 @@ from webhookd.flow.attempt.judge import (
     failure_code,
     judge,
 )
+from webhookd.flow.attempt.signature import Signer
+from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
+from webhookd.flow.batching.trace_headers import trace_headers
+from webhookd.flow.destination import LONGEST_TIMEOUT_S
+from webhookd.flow.dispatch.request_quota import Quota, SendSchedule, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.access_tokens import TokenSource
-
-UNAUTHORIZED_STATUS = 401
+from workers.delivery.request_token import RequestToken
 
 SUCCESS_BODY_BYTES = 2048
 """How much of the body of a 2xx response is kept. Every report has one, and few people read them."""
+
+ATTEMPT = b"webhook-attempt: %d\r\n"
+FIRST_ATTEMPT = ATTEMPT % 1
+
+_REFUSED = {
+    Refusal.EXHAUSTED: ReportKind.EXHAUSTED,
+    Refusal.PERMANENT: ReportKind.EXHAUSTED,
+    Refusal.GONE: ReportKind.GONE,
+    Refusal.DIVISIBLE: ReportKind.DIVISIBLE,
+}
 
 _log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTemplate:
-    """What all requests of one version of a subscription have in common: endpoint, head and retry policy.
+    """What all requests of one version of a subscription have in common: endpoint, head, signer, policies and quotas.
 
-    With `tokens` each request carries an access token.
+    Without a `signer` the requests are not signed. `success` has the statuses that acknowledge a batch. `trace` is
+    False if the head has a `traceparent` already. Without `timeout_s` the deadline of SendLimits counts. With `tokens`
+    each request carries an access token.
     """
 
     version: int
     target: Target
     head: bytes = field(repr=False)
     retry: Retry
+    signer: Signer | None = None
+    success: frozenset[int] = DEFAULT_STATUSES
+    trace: bool = True
+    timeout_s: float | None = None
+    quotas: tuple[Quota, ...] = ()
     tokens: TokenSource | None = None
 
 
@@ -80,7 +102,8 @@ class SendLimits:
 
         That one waits for an access token, gets 401, waits for another token, and sends the request again.
         """
-        return self.budget_s + 4 * self.deadline_s + 2 * self.lease_s + 5.0
+        twice_s = 2 * (self.deadline_s + max(self.deadline_s, LONGEST_TIMEOUT_S))
+        return self.budget_s + twice_s + 2 * self.lease_s + 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +115,19 @@ class Clocks:
     chance: Callable[[], float]
 
 
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """When the requests of a delivery may begin. `later` submits the sender again after a wait in seconds."""
+
+    schedule: SendSchedule
+    later: Callable[["DeliverySender", float], None]
+
+
 class DeliverySender:
     """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
 
-    `ended` is called once, on the loop's thread.
+    `ended` is called once, on the loop's thread. `traced` is False if no record has a trace context. With a `pacing`
+    a request may have to wait: then the sequence of requests ends, and the sender is submitted again after the wait.
     """
 
     def __init__(
@@ -107,64 +139,95 @@ class DeliverySender:
         limits: SendLimits,
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
+        traced: bool = False,
+        pacing: Pacing | None = None,
     ) -> None:
         self.ref = ref
         self.batches = batches
         self.target = template.target
-        self.deadline_s = limits.deadline_s
+        self.deadline_s = template.timeout_s or limits.deadline_s
         self.done = 0
         self.stopped = False
         self.verdict: Verdict = DELIVERED
+        self._traced = traced and template.trace
+        self._attempt_line = ATTEMPT % (ref.failures + ref.attempt + 1)
         self._template = template
         self._time_scale = limits.retry_time_scale
         self._log_attempts = limits.log_attempts
         self._clocks = clocks
         self._ended = ended
+        self._pacing = pacing
+        self._token = RequestToken(template.tokens) if template.tokens else None
+        self._token_wanted_at: float | None = None
+        self._permit_wanted_at: float | None = None
         self._began_at = clocks.monotonic()
         self._stop_at = self._began_at + limits.budget_s
         self.elapsed_s = 0.0
         self.lease_end = self._began_at + limits.lease_s
         self._acknowledged: Response | None = None
         self._failure: Outcome | None = None
-        self._token_line = b""
-        self._token_replaced = False
-        self._waiting_since: float | None = None
 
     def advance(self, outcome: Outcome | None) -> bytes | None:
         """Return the next request, None at the end; `outcome` is that of the previous one, None before the first."""
         now = self._clocks.monotonic()
-        if self._token_line and isinstance(outcome, Response):
-            outcome = without_token(outcome, self._token_line)
+        if self._token is not None and outcome is not None:
+            outcome = self._token.hidden_in(outcome)
         if self._log_attempts and outcome is not None:
             self._log_attempt(outcome)
         if outcome is None:
             self._begin(now)
-        elif acknowledged(outcome):
+        elif acknowledged(outcome, self._template.success):
             self.done += 1
-            self._token_replaced = False
             self._acknowledged = outcome  # type: ignore[assignment]  # acknowledged() says it is a Response
-        elif self._replaces_token(outcome, now):
-            pass  # the same batch is sent again, with another token
-        elif isinstance(outcome, Failure) and outcome.code is FailureCode.SHUTDOWN:
-            self.stopped = True  # this process aborted the request; its batch goes back to the lane
-        else:
+        elif self._token is None or not self._token.replaced(outcome, self.done, now):
             self._judge_failure(outcome)
             self._end(now)
             return None
         if self.done >= len(self.batches) or self.stopped or now >= self._stop_at or now >= self.lease_end:
             self._end(now)
             return None
-        if self._template.tokens is not None and not self._has_token(self._template.tokens, now):
+        if self._token is not None and not self._has_token(self._token, now):
             return None
         batch = self.batches[self.done]
-        return b"%b%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\nContent-Length: %d\r\n\r\n%b" % (
-            self._template.head,
-            self._token_line,
-            batch.webhook_id.encode(),
-            self._clocks.wall(),
-            len(batch.body),
-            batch.body,
-        )
+        if self._pacing is not None and not self._may_begin(self._pacing, batch.records, now):
+            return None
+        return self._request(batch)
+
+    def used_permit(self) -> UsedPermit | None:
+        """The permit to give back when the delivery has ended; None without one."""
+        return self._pacing.schedule.used() if self._pacing else None
+
+    def _begin(self, now: float) -> None:
+        """Begin, or go on after a wait, which costs no budget. Only a wait for a token counts as time of the endpoint."""
+        if self._token_wanted_at is not None:
+            self._stop_at += now - self._token_wanted_at
+        elif self._permit_wanted_at is not None:
+            waited_s = now - self._permit_wanted_at
+            self._began_at, self._stop_at = self._began_at + waited_s, self._stop_at + waited_s
+        else:
+            self._began_at, self._stop_at = now, now + (self._stop_at - self._began_at)
+        self._token_wanted_at = self._permit_wanted_at = None
+
+    def _has_token(self, token: RequestToken, now: float) -> bool:
+        """Whether there is a token for the next request; otherwise it waits for one, or ends if there will be none."""
+        found = token.take(now)
+        if found is None:
+            self._token_wanted_at = now
+            token.wait(self)
+        elif isinstance(found, Failure):
+            self._judge_failure(found)
+            self._end(now)
+        return isinstance(found, bytes)
+
+    def _may_begin(self, pacing: Pacing, records: int, now: float) -> bool:
+        """Count the next request if it may begin now; otherwise come back when it may."""
+        wait_s = pacing.schedule.starts_at(records) - now
+        if wait_s <= 0:
+            pacing.schedule.begun(records)
+            return True
+        self._permit_wanted_at = now
+        pacing.later(self, wait_s)
+        return False
 
     def progress(self) -> Report:
         """Return the report of how far the delivery has got."""
@@ -180,7 +243,7 @@ class DeliverySender:
             case RetryAt(wait_s=wait_s):
                 kind = ReportKind.RETRY
             case Refused(why=why, wait_s=wait_s):
-                kind = ReportKind.GONE if why is Refusal.GONE else ReportKind.EXHAUSTED
+                kind = _REFUSED[why]
         return Report(
             kind,
             self.ref.id,
@@ -202,38 +265,24 @@ class DeliverySender:
         """The code of the failure that stopped it; empty when nothing failed."""
         return failure_code(self._failure) if self._failure is not None else ""
 
-    def _begin(self, now: float) -> None:
-        """Begin, or go on after the wait for a token, which does not count for the time budget."""
-        if self._waiting_since is None:
-            self._began_at, self._stop_at = now, now + (self._stop_at - self._began_at)
-        else:
-            self._stop_at += now - self._waiting_since
-            self._waiting_since = None
-
-    def _has_token(self, tokens: TokenSource, now: float) -> bool:
-        """Whether there is a token for the next request; otherwise it waits for one, or ends if there will be none."""
-        found = tokens.line(now)
-        if isinstance(found, bytes):
-            self._token_line = found
-            return True
-        if found is None:
-            self._waiting_since = now
-            tokens.wait(self)
-            return False
-        if found.code is FailureCode.SHUTDOWN:
-            self.stopped = True
-        else:
-            self._judge_failure(found)
-        self._end(now)
-        return False
-
-    def _replaces_token(self, outcome: Outcome, now: float) -> bool:
-        """Whether the endpoint refused the token, and the batch gets another one; that happens once for each batch."""
-        tokens, refused = self._template.tokens, isinstance(outcome, Response) and outcome.status == UNAUTHORIZED_STATUS
-        if tokens is None or not refused or self._token_replaced:
-            return False
-        self._token_replaced = tokens.refused(self._token_line, now)
-        return self._token_replaced
+    def _request(self, batch: Batch) -> bytes:
+        """The request of this attempt, with the time of this attempt in its timestamp and in its signature."""
+        webhook_id, at, signer = batch.webhook_id.encode(), self._clocks.wall(), self._template.signer
+        lines = FIRST_ATTEMPT if self.done else self._attempt_line
+        if signer is not None:
+            lines += b"webhook-signature: %b\r\n" % signer.signature(webhook_id, at, batch.body)
+        if self._token is not None:
+            lines += self._token.line
+        if self._traced and batch.records == 1:
+            lines += trace_headers(batch.body)
+        return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\n%bContent-Length: %d\r\n\r\n%b" % (
+            self._template.head,
+            webhook_id,
+            at,
+            lines,
+            len(batch.body),
+            batch.body,
+        )
 
     def _end(self, now: float) -> None:
         self.elapsed_s = now - self._began_at
@@ -253,6 +302,9 @@ class DeliverySender:
         )
 
     def _judge_failure(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Failure) and outcome.code is FailureCode.SHUTDOWN:
+            self.stopped = True  # this process aborted the request; its batch goes back to the lane
+            return
         self._failure = outcome
         self.verdict = judge(
             outcome,
@@ -262,11 +314,17 @@ class DeliverySender:
             chance=self._clocks.chance(),
             wall_now=self._clocks.wall(),
             time_scale=self._time_scale,
+            records=self.batches[self.done].records,
         )
 
     def _logged(self, outcome: Outcome, index: int, body_bytes: int | None) -> LoggedExchange:
-        at, webhook_id = self._clocks.wall(), self.batches[index].webhook_id
+        at, webhook_id, attempt = self._clocks.wall(), self.batches[index].webhook_id, self._attempt_of(index)
         if isinstance(outcome, Response):
-            error = "" if acknowledged(outcome) else failure_code(outcome)
-            return LoggedExchange(at, webhook_id, outcome.status, outcome.head, outcome.body[:body_bytes], error)
-        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=outcome.detail)
+            error = "" if acknowledged(outcome, self._template.success) else failure_code(outcome)
+            head, kept = outcome.head, outcome.body[:body_bytes]
+            return LoggedExchange(at, webhook_id, outcome.status, head, kept, error, attempt=attempt)
+        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=outcome.detail, attempt=attempt)
+
+    def _attempt_of(self, index: int) -> int:
+        """Which attempt a batch has here, from 1; only the first batch of a delivery may have failed before."""
+        return 1 if index else self.ref.failures + self.ref.attempt + 1

@@ -28,6 +28,7 @@ from celery.worker import state as celery_state
 
 from webhookd import clock, logs
 from webhookd.edges.http_client.event_loop import ExchangeLoop
+from webhookd.flow.dispatch.host_limits import host_limits
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.settings import Settings
 from workers.celery_app import ETA_LIMIT, build_celery
@@ -156,7 +157,8 @@ class WorkerProcess:
         tokens = TokenSources(
             self._exchanges, monotonic=clock.monotonic, wall=clock.wall_clock, deadline_s=limits.deadline_s
         )
-        cache = SubscriptionCache(self._edges.database, tokens)
+        quotas = host_limits(settings.host_rate_limits, settings.host_max_concurrent)
+        cache = SubscriptionCache(self._edges.database, quotas, tokens)
         self._change_watch = ChangeWatch(
             self._edges.database,
             cache,

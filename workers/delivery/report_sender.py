@@ -21,6 +21,7 @@ from webhookd.flow.attempt.attempt_report import Report
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import encode_batches
 from webhookd.flow.dispatch.coordination import ReportFlush, payload_key
+from webhookd.flow.dispatch.request_quota import UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from workers.delivery.delivery_sender import DeliverySender
 
@@ -59,6 +60,7 @@ class _FinalReport:
     ref: DeliveryRef
     report: Report
     keep: dict[str, bytes] = field(default_factory=dict)
+    permit: UsedPermit | None = None
     give_up_at: float
     sent: Callable[[bool], None]
 
@@ -108,12 +110,17 @@ class ReportSender:
         if isinstance(sender.verdict, RetryAt):
             key = payload_key(sender.ref.id, sender.ref.attempt + 1)
             keep[key] = encode_batches([sender.batches[sender.done]])
-        self.send_final(sender.ref, sender.report(), sent, keep)
+        self.send_final(sender.ref, sender.report(), sent, keep, sender.used_permit())
 
     def send_final(
-        self, ref: DeliveryRef, report: Report, sent: Callable[[bool], None], keep: dict[str, bytes] | None = None
+        self,
+        ref: DeliveryRef,
+        report: Report,
+        sent: Callable[[bool], None],
+        keep: dict[str, bytes] | None = None,
+        permit: UsedPermit | None = None,
     ) -> None:
-        """Send the last report of an attempt; `keep` holds payloads to store with it.
+        """Send the last report of an attempt; `keep` holds payloads to store with it, `permit` is given back.
 
         After `stop` nothing is sent, `sent` is called with False at once, and the lease of the delivery runs out.
         """
@@ -121,6 +128,7 @@ class ReportSender:
             ref=ref,
             report=report,
             keep=keep or {},
+            permit=permit,
             give_up_at=self._monotonic() + self._lease_s,
             sent=sent,
         )
@@ -187,6 +195,7 @@ class ReportSender:
                 reports=reports,
                 payloads_to_delete=[payload_key(final.ref.id, final.ref.attempt) for final in finals],
                 payloads_to_store={key: payload for final in finals for key, payload in final.keep.items()},
+                permits=[final.permit for final in finals if final.permit is not None],
             )
         )
         for entry, done in reported:

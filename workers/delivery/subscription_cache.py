@@ -3,7 +3,7 @@
 A delivery names the version it was made for. A delivery of an older version than the latest one known here is stale,
 so no queued delivery is sent under an old configuration. This process learns of a later version from a change
 notification, from the comparison with the database about once a second, or from a newer delivery. Header values and
-credentials, which are secrets, never leave this process.
+credentials and signing secrets never leave this process.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,18 @@ from typing import Any
 
 from webhookd.errors import InvalidInput, StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.authentication import constant_headers
+from webhookd.flow.attempt.signature import signer_of
+from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.envelope import CONTENT_TYPE
-from webhookd.flow.destination import ClientCredentials
+from webhookd.flow.destination import ClientCredentials, Destination
+from webhookd.flow.dispatch.host_limits import HostLimits
+from webhookd.flow.dispatch.request_quota import quotas_of
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.store import subscriptions
 from webhookd.store.database import Database
-from workers.delivery.access_tokens import TokenSources
+from workers.delivery.access_tokens import TokenSource, TokenSources
 from workers.delivery.delivery_sender import RequestTemplate
 
 MAX_CACHED = 10_000
@@ -32,8 +36,11 @@ class SubscriptionCache:
     Without `tokens` there is no template for a subscription whose requests need access tokens.
     """
 
-    def __init__(self, database: Database, tokens: TokenSources | None = None) -> None:
+    def __init__(
+        self, database: Database, host_limits: HostLimits | None = None, tokens: TokenSources | None = None
+    ) -> None:
         self._database = database
+        self._host_limits = host_limits or HostLimits()
         self._tokens = tokens
         self._lock = Lock()
         self._templates: dict[str, RequestTemplate] = {}
@@ -94,7 +101,9 @@ class SubscriptionCache:
         with self._lock:
             _make_room(self._templates, len(loaded))
             for id_, found in loaded.items():
-                template = None if isinstance(found, UnusableSubscription) else _template(found, self._tokens)
+                template = None
+                if not isinstance(found, UnusableSubscription):
+                    template = _template(found, self._host_limits, self._tokens)
                 if template is not None and template.version >= self._version(id_):
                     self._templates[id_] = template
 
@@ -106,19 +115,35 @@ def _make_room(cached: dict[str, Any], more: int = 1) -> None:
             del cached[id_]
 
 
-def _template(subscription: Subscription, tokens: TokenSources | None) -> RequestTemplate | None:
+def _template(
+    subscription: Subscription, host_limits: HostLimits, tokens: TokenSources | None
+) -> RequestTemplate | None:
     """Return the template of a subscription; None if its destination cannot be used."""
     destination = subscription.destination
-    source = None
     try:
         target = Target.parse(destination.url)
-        head = request_head(target, constant_headers(destination), CONTENT_TYPE)
-        if isinstance(destination.authentication, ClientCredentials):
-            if tokens is None:
-                return None
-            source = tokens.source(destination.authentication)
+        head = request_head(target, constant_headers(destination), CONTENT_TYPE, destination.method)
+        success = statuses_of(destination.success_codes)
+        source = _token_source(destination, tokens)
     except InvalidInput:
         return None  # ingest shows the same fault in the subscription's status
+    if source is None and isinstance(destination.authentication, ClientCredentials):
+        return None
     return RequestTemplate(
-        version=subscription.version, target=target, head=head, retry=subscription.retry, tokens=source
+        version=subscription.version,
+        target=target,
+        head=head,
+        retry=subscription.retry,
+        signer=signer_of(subscription.destination.signing),
+        success=success,
+        trace=all(name.lower() != "traceparent" for name, _ in destination.headers),
+        timeout_s=subscription.limits.timeout_s,
+        quotas=quotas_of(subscription.id, subscription.limits, host_limits.quota(target.host)),
+        tokens=source,
     )
+
+
+def _token_source(destination: Destination, tokens: TokenSources | None) -> TokenSource | None:
+    if tokens is None or not isinstance(destination.authentication, ClientCredentials):
+        return None
+    return tokens.source(destination.authentication)

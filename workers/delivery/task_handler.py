@@ -5,7 +5,8 @@ The order of steps, and the effect of a crash after each of them:
     0. read the switch     while webhookd is offline, every delivery is reported as stale and dropped
     1. look up templates   nothing is claimed yet: the task is delivered to another worker. While the database is
                            down, the deliveries whose template is not in memory are published again, each alone
-    2. claim               the lease runs from here on: when it has run out, ingest dispatches again what is not settled
+    2. claim               the lease runs from here on: when it has run out, ingest dispatches again what is not
+                           settled. A delivery whose quota is used up is not claimed, but published again for later
     3. send                likewise; what was acknowledged and not reported is sent twice
     4. report              likewise; the retry's payload is stored in the same step
     5. publish the retry   likewise, if the retry is lost
@@ -24,10 +25,22 @@ from webhookd.errors import StoreUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import decode_batches
-from webhookd.flow.dispatch.coordination import ClaimDenied
+from webhookd.flow.batching.trace_headers import may_be_traced
+from webhookd.flow.dispatch.coordination import ClaimAnswer, ClaimDenied
+from webhookd.flow.dispatch.request_quota import (
+    HORIZON_S,
+    RETRY_HORIZON_S,
+    NotNow,
+    PermitRequest,
+    Permitted,
+    SendSchedule,
+)
 from webhookd.flow.dispatch.task_message import DeliveryRef
-from workers.delivery.delivery_sender import Clocks, DeliverySender, RequestTemplate, SendLimits
+from workers.delivery.delivery_sender import Clocks, DeliverySender, Pacing, RequestTemplate, SendLimits
 from workers.delivery.report_sender import ReportSender
+
+SPREAD = 0.25
+"""The waits of deliveries whose quota is used up are made longer by a random part of this."""
 
 BACK_OFF_S = 2.0
 """How long a delivery that is not claimed yet waits when the database or Redis is down."""
@@ -51,8 +64,8 @@ class RequestTemplates(Protocol):
 class Claims(Protocol):
     """The part of the coordination store with which deliveries are claimed."""
 
-    def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
-        """Return the payload of each delivery, or why the claim was denied. Raises QueueUnavailable."""
+    def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
+        """Return the payload of each delivery, or why it is not claimed. Raises QueueUnavailable."""
 
 
 class Exchanges(Protocol):
@@ -60,6 +73,9 @@ class Exchanges(Protocol):
 
     def submit(self, sender: DeliverySender) -> None:
         """Run a sender to its end; returns at once."""
+
+    def submit_later(self, sender: DeliverySender, delay_s: float) -> None:
+        """Run a sender on after a delay; called on the loop's thread."""
 
 
 class Switch(Protocol):
@@ -106,8 +122,9 @@ class TaskHandler:
         waiting = self._report_stale([ref for ref, template in found if template is None], ended)
         if sendable:
             claimed_at = self._clocks.monotonic()
-            answers = self._claims.claim([ref for ref, _ in sendable])
+            answers = self._claims.claim([ref for ref, _ in sendable], self._needed(sendable))
             waiting += self._submit(sendable, answers, claimed_at, ended)
+            self._publish_later(sendable, answers, publish_retry)
         for _ in range(waiting):
             sender = self._next(ended)
             if sender is None:
@@ -115,6 +132,34 @@ class TaskHandler:
             _log_end(sender)
             if isinstance(sender.verdict, RetryAt):
                 publish_retry(_next_attempt(sender), sender.verdict.wait_s)
+
+    def _needed(self, sendable: list[tuple[DeliveryRef, RequestTemplate]]) -> Sequence[PermitRequest | None]:
+        """The permit that each delivery needs; empty if none needs one. It lasts as long as the lease may."""
+        if not any(template.quotas for _, template in sendable):
+            return ()
+        limits = self._limits
+        return [
+            PermitRequest(
+                quotas=template.quotas,
+                lasts_s=limits.lease_s + (template.timeout_s or limits.deadline_s),
+                horizon_s=RETRY_HORIZON_S if ref.attempt or ref.probe else HORIZON_S,
+            )
+            if template.quotas
+            else None
+            for ref, template in sendable
+        ]
+
+    def _publish_later(
+        self,
+        sendable: list[tuple[DeliveryRef, RequestTemplate]],
+        answers: list[ClaimAnswer],
+        publish_retry: PublishRetry,
+    ) -> None:
+        """Publish again, unchanged, the deliveries whose quota is used up; they do not all come back at once."""
+        for (ref, _), answer in zip(sendable, answers, strict=True):
+            if isinstance(answer, NotNow):
+                _log.debug("delivery_paced", delivery=ref.id, subscription=ref.subscription, wait_s=answer.wait_s)
+                publish_retry(ref, answer.wait_s * (1.0 + SPREAD * self._clocks.chance()))
 
     def _next(self, ended: Ended) -> DeliverySender | None:
         """Return the next sender that has ended; a sender that never ends, by a bug, must not block the thread."""
@@ -135,7 +180,7 @@ class TaskHandler:
     def _submit(
         self,
         sendable: list[tuple[DeliveryRef, RequestTemplate]],
-        answers: list[bytes | ClaimDenied],
+        answers: list[ClaimAnswer],
         claimed_at: float,
         ended: Ended,
     ) -> int:
@@ -147,17 +192,23 @@ class TaskHandler:
                 stale.append(ref)
             elif answer is ClaimDenied.TAKEN:
                 _log.debug("delivery_taken", delivery=ref.id, subscription=ref.subscription)
-            elif not isinstance(answer, ClaimDenied):
+            elif not isinstance(answer, ClaimDenied | NotNow):
                 self._send(ref, template, answer, claimed_at, ended)
                 submitted += 1
         return submitted + self._report_stale(stale, ended)
 
     def _send(
-        self, ref: DeliveryRef, template: RequestTemplate, payload: bytes, claimed_at: float, ended: Ended
+        self,
+        ref: DeliveryRef,
+        template: RequestTemplate,
+        claimed: bytes | Permitted,
+        claimed_at: float,
+        ended: Ended,
     ) -> None:
         def sent(reached: bool) -> None:  # noqa: FBT001 - the report sender's callback has one flag
             ended.put(sender if reached else None)
 
+        payload, pacing = (claimed, None) if isinstance(claimed, bytes) else (claimed.payload, self._pacing(claimed))
         sender = DeliverySender(
             ref,
             decode_batches(payload),
@@ -165,11 +216,16 @@ class TaskHandler:
             limits=self._limits,
             clocks=self._clocks,
             ended=lambda sender: self._report_sender.sender_ended(sender, sent),
+            traced=may_be_traced(ref.records, ref.batches, payload),
+            pacing=pacing,
         )
         # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.
         sender.lease_end = claimed_at + self._limits.lease_s
         self._report_sender.sender_started(sender)
         self._exchanges.submit(sender)
+
+    def _pacing(self, claimed: Permitted) -> Pacing:
+        return Pacing(SendSchedule(claimed.permit, self._clocks.monotonic()), self._exchanges.submit_later)
 
 
 def _publish_unread_again(

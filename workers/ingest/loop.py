@@ -109,6 +109,7 @@ class IngestLoop:
             lambda marker: writers.publisher.mark(reply, marker),
             self.monotonic,
             lambda: secrets.token_hex(8),
+            lambda: writers.dead_letter_publisher.withdrawn_ended,
         )
 
     def _new_settlement(self) -> Settlement:

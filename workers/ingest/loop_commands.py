@@ -85,11 +85,20 @@ class LoopCommands:
         problem = Problem(code=POLICIES_OUTDATED, detail=detail, since=clock.wall_clock())
         self._loop.call(partial(self._hold_running, id_, problem))
 
+    def withdraw_copies(self, is_current: Callable[[Subscription], bool], withdrawn: Callable[[], None]) -> None:
+        """Drop the waiting copies of dead letters of subscriptions that are not current; then call `withdrawn`.
+
+        That is after all commands before have been carried out: what they have stopped adds no copies any more.
+        """
+        self._loop.call(lambda: self._loop.dead_letters.withdraw_copies(is_current))
+        self._loop.call(withdrawn)
+
     def confirm_policies(self, version: int, confirmed: Callable[[int], None]) -> None:
         """Call `confirmed` on the loop's thread when nothing of an older version of the policies can be sent any more.
 
         That is after all commands before have been carried out (flow/settlement/policy_confirmation.py).
         """
+        self._loop.call(self._loop.subscriptions.revoke_others)
         self._loop.call(partial(self._loop.policy_confirmation.request, version, confirmed))
 
     def go_offline(self, age_s: float) -> None:

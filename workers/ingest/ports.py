@@ -41,10 +41,10 @@ class DeadLetterSink(Protocol):
         """Ask how many more dead letters the database accepts; the consumer's `set_capacity` gets the result."""
 
     def forget(self, subscription: Subscription) -> None:
-        """Drop the dead letters of a stopped subscription that wait for free rows."""
+        """Drop the dead letters of a stopped subscription that wait for their rows; their copies go on."""
 
-    def withdraw(self, subscription: Subscription) -> None:
-        """Drop the dead letters of a subscription that are not stored or copied yet: other policies apply now."""
+    def withdraw_copies(self, is_current: Callable[[Subscription], bool]) -> None:
+        """Drop the waiting copies of subscriptions, also of stopped ones, to which other policies apply now."""
 
     def copy_failure(self, subscription: Subscription) -> str | None:
         """Return why copies of its dead letters fail; empty while they succeed, None when no copy was tried."""

@@ -4,10 +4,10 @@ start   service watch, publisher, database writer, dead-letter publisher, loop, 
         assignment, topic watch, worker capacity, monitor, group upkeep
         parts start before their callers; nothing is read before the brokers are known to be the database's cluster
 stop    assignment, Kafka watch, topic watch, worker capacity, loop (drains), watchdog, group upkeep, report reader,
-        publisher, database writer, dead-letter publisher, monitor,
+        publisher, database writer, dead-letter publisher, row of this process, monitor,
         service watch
         first nothing new starts; then in-flight deliveries are settled, while reports still arrive; then the last
-        rows are written
+        rows and copies are written; a policy is not confirmed before that
 """
 
 import random
@@ -92,8 +92,13 @@ class IngestProcess:
         self._consumer_factory = ConsumerFactory(settings, self._kafka_connection, _new_token)
         self._writer = _database_writer(settings, edges)
         self._in_flight = InFlightDeliveries(_delivery_timeouts(settings), _new_token, random.random)
-        self._publisher = TaskPublisher(app, edges.coordination, on_unknown=self._publish_unknown)
-        self._dead_letter_publisher = DeadLetterPublisher(DeadLetterTopics(self._kafka_connection), clock.monotonic)
+        self._policies = _policies_in_use(settings)
+        self._publisher = TaskPublisher(
+            app, edges.coordination, on_unknown=self._publish_unknown, may_publish=self._policies.may_publish
+        )
+        self._dead_letter_publisher = DeadLetterPublisher(
+            DeadLetterTopics(self._kafka_connection), clock.monotonic, may_write=lambda: self._policies.copies_allowed
+        )
         self._topic_watch = self._new_topic_watch()
         self.loop = self._new_loop()
         self._watchdog = LoopWatchdog(
@@ -155,9 +160,9 @@ class IngestProcess:
         self._upkeep.stop()
         self._reports.stop(STOP_S)
         self._publisher.stop(STOP_S)
-        self._assignment.leave()
         self._writer.stop(STOP_S)
-        self._dead_letter_publisher.stop(STOP_S)
+        if self._dead_letter_publisher.stop(STOP_S):
+            self._assignment.leave()
         self._monitor.stop(STOP_S)
         self._service_watch.stop()
 
@@ -194,11 +199,7 @@ class IngestProcess:
             member=self._membership(),
             interval_s=settings.control_read_interval_s,
             listen=self._edges.notifications.run,
-            in_use=PoliciesInUse(
-                open_without_policy=settings.open_without_policy,
-                max_age_s=settings.policy_max_age_s,
-                monotonic=clock.monotonic,
-            ),
+            in_use=self._policies,
         )
 
     def _new_upkeep(self) -> ConsumerGroupUpkeep:
@@ -274,6 +275,14 @@ def _database_writer(settings: Settings, edges: Edges) -> DatabaseWriter:
         dead_letter_limit=settings.dead_letter_limit,
         tenant_dead_letter_limit=settings.tenant_dead_letters,
         wall_clock=clock.wall_clock,
+        monotonic=clock.monotonic,
+    )
+
+
+def _policies_in_use(settings: Settings) -> PoliciesInUse:
+    return PoliciesInUse(
+        open_without_policy=settings.open_without_policy,
+        max_age_s=settings.policy_max_age_s,
         monotonic=clock.monotonic,
     )
 

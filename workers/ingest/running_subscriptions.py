@@ -10,7 +10,7 @@ the service goes offline               nothing is dispatched; once all in-flight
                                        `settle_s`, every consumer group is left and every subscription waits
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from webhookd import logs
@@ -24,6 +24,7 @@ from workers.ingest import loop_limits
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.consumer.subscription_health import CONSUMER_FAILED, HELD
 from workers.ingest.dispatch.dispatcher import Dispatcher
+from workers.ingest.dispatch.task_publisher import Takeover
 from workers.ingest.polling_schedule import PollingSchedule
 from workers.ingest.ports import Services
 from workers.ingest.settlement.activity_rendering import row_renderer
@@ -69,6 +70,7 @@ class RunningSubscriptions:
         self._wanted: dict[str, Subscription] = {}
         self._offline = WaitingSubscriptions()
         self._leave_at: float | None = None
+        self._taken_over: set[str] = set()
         self._topics_changed = False
         self.topics_in_use: frozenset[str] = frozenset()
         """The topics of all consumers; any thread may read it."""
@@ -84,8 +86,8 @@ class RunningSubscriptions:
         Raises UnusableSubscription.
         """
         before = self._wanted.get(subscription.id)
-        if before is not None and before.policies != subscription.policies:
-            self._services.dead_letters.withdraw(before)
+        if subscription.governed if before is None else before.policies != subscription.policies:
+            self._taken_over.add(subscription.id)
         running = self._consumers.get(subscription.id)
         if running is not None:
             previous = _continued(running, subscription)
@@ -128,15 +130,27 @@ class RunningSubscriptions:
         running = self._consumers.get(id_)
         if running is not None:
             previous = running.status()
-        if id_ in self._wanted:
-            self._services.dead_letters.withdraw(self._wanted[id_])
+        self._taken_over.add(id_)
         self.stop(id_)
         before = previous or SubscriptionStatus(subscription_id=id_, health=Health.HEALTHY)
         status = on_hold(before, problem, version)
         self._writer.set_status(status)
         if (before.health, before.reason) != (status.health, status.reason):
             self._record(id_, Event.UNHEALTHY, problem.code)
-            _log.warning("subscription_held", code=problem.code, subscription=id_, detail=problem.detail)
+            _log.warning("subscription_not_run", code=problem.code, subscription=id_, detail=problem.detail)
+
+    def revoke_others(self) -> None:
+        """Revoke what other processes have published under policies that may be others now.
+
+        That concerns subscriptions under a policy that this process has taken over, and those whose policies have
+        changed since: the process before may have been killed, and its retries still wait in Redis.
+        """
+        ids, self._taken_over = self._taken_over, set()
+        if not ids:
+            return
+        running = [self._consumers[id_] for id_ in ids if id_ in self._consumers]
+        keep = {lane.claim_key: lane.epoch for one in running for lane in one.accumulator.lanes.values()}
+        self._dispatcher.revoke_others(Takeover(ids, keep, self._claimed_elsewhere))
 
     def is_wanted(self, subscription: Subscription) -> bool:
         """Whether this version of the subscription is still to be run."""
@@ -203,6 +217,10 @@ class RunningSubscriptions:
         """Update and write the statuses of the subscriptions that wait for `go_online`."""
         for status in self._offline.revise(revision):
             self._writer.set_status(status)
+
+    def _claimed_elsewhere(self, deliveries: Sequence[str]) -> None:
+        superseded, now = self._in_flight.superseded, self._services.monotonic
+        self._services.call(lambda: superseded.add_claimed(deliveries, now()))
 
     def _record(self, id_: str, event: Event, reason: str = "") -> None:
         now, succeeded = self._services.wall_clock(), event is Event.HEALTHY

@@ -42,8 +42,8 @@ class AuditLog(MethodView):
         """List changes, the newest first.
 
         Every change of a subscription, of its dead letters, of an API key, of a policy and of the switch is stored in
-        the transaction that makes it. Header values and keys are masked in `before` and `after`. Entries are kept for
-        `WEBHOOKD_AUDIT_RETENTION_S`.
+        the transaction that makes it, and so is each time that a signing secret is read. Header values, secrets and
+        keys are masked in `before` and `after`. Entries are kept for `WEBHOOKD_AUDIT_RETENTION_S`.
         """
         with transaction(services_of(current_app)) as session:
             found = audit_log.page(session, _criteria(query), after=query["after"], limit=query["limit"])

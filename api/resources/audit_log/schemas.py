@@ -104,11 +104,13 @@ class AuditEntrySchema(Schema):
     )
     subject_kind = fields.String(
         metadata={
-            "description": "What was changed: `Subscription`, `DeadLetter`, `EventNotificationAdmin`, `Key` or "
-            "`Policy`."
+            "description": "What was changed: `Subscription`, `SigningSecret`, `DeadLetter`, "
+            "`EventNotificationAdmin`, `Key` or `Policy`."
         }
     )
-    subject_id = fields.String(metadata={"description": "Its id; for dead letters that of their subscription."})
+    subject_id = fields.String(
+        metadata={"description": "Its id; for dead letters and signing secrets that of the subscription."}
+    )
     before = fields.Raw(
         allow_none=True, metadata={"description": "The subject before the change, with secrets masked; null if new."}
     )

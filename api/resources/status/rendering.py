@@ -92,6 +92,7 @@ def _delivery(status: DeliveryStatus) -> dict[str, Any]:
         "next_attempt_at": iso(status.next_attempt_at) if status.next_attempt_at else None,
         "lanes": status.lanes,
         "lanes_failing": status.lanes_failing,
+        "limited_by": status.limited_by or None,
         "last_failure": _failure(status.last_failure) if status.last_failure else None,
     }
 

@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields
 
+from webhookd.flow.dispatch.dispatch_pace import HeldBy
 from webhookd.flow.status.activity import Event
 from webhookd.flow.status.delivery_status import DeliveryState
 
@@ -108,6 +109,14 @@ class DeliverySchema(Schema):
     )
     lanes = fields.Integer(metadata={"description": "How many partitions are read."})
     lanes_failing = fields.Integer(metadata={"description": "How many of them fail."})
+    limited_by = fields.String(
+        allow_none=True,
+        metadata={
+            "enum": [*(reason.value for reason in HeldBy), None],
+            "description": "What holds records back although requests succeed: a limit of the subscription or of its "
+            "host, or an answer 429 or 503. Null when nothing does.",
+        },
+    )
     last_failure = fields.Nested(
         FailureSchema, allow_none=True, metadata={"description": "Null when no attempt of the batch failed."}
     )

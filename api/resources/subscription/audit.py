@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from api.extensions.callers import current_caller
+from api.resources.subscription import signing_wire
 from api.resources.subscription.authentication_wire import changed_secrets
 from api.resources.subscription.wire import render
 from webhookd.flow.subscription import Subscription
@@ -23,14 +24,14 @@ def created(session: Session, subscription: Subscription) -> None:
 def changed(session: Session, subscription: Subscription, *, stored: Subscription | None, was_active: bool) -> None:
     """Record that a subscription was replaced; `stored` is None when its row could not be used.
 
-    The values of headers are masked, so `changed_header_values` names the headers whose values differ. Secrets are
+    The values of headers are masked, so `changed_header_values` names the headers whose values differ. The secrets are
     masked as well, so `changed_secrets` has the paths of those that differ.
     """
     after = render(subscription)
     if stored is not None and (names := _new_values(subscription, stored)):
         after["changed_header_values"] = names
-    if stored is not None and (paths := list(changed_secrets(subscription, stored))):
-        after["changed_secrets"] = [*after.get("changed_secrets", []), *paths]
+    if stored is not None and (paths := [*_new_signing(subscription, stored), *changed_secrets(subscription, stored)]):
+        after["changed_secrets"] = paths
     before = render(stored) if stored is not None else {"id": subscription.id, "unusable": True}
     _record(session, _verb(subscription.active, was_active), subscription, before=before, after=after)
 
@@ -60,3 +61,7 @@ def _verb(is_active: bool, was_active: bool) -> str:  # noqa: FBT001  # two stat
 def _new_values(subscription: Subscription, stored: Subscription) -> list[str]:
     known = {name.lower(): value for name, value in stored.destination.headers}
     return [name for name, value in subscription.destination.headers if known.get(name.lower(), value) != value]
+
+
+def _new_signing(subscription: Subscription, stored: Subscription) -> list[str]:
+    return [signing_wire.FIELD] if subscription.destination.signing != stored.destination.signing else []

@@ -82,7 +82,10 @@ def _mark(description: str) -> dict[str, Any]:
 
 @accepts(anyOf=[_shape(kind) for kind in ALLOWED])
 class AuthenticationSchema(RequestSchema):
-    """How requests authenticate to the endpoint. The fields of another kind are left out."""
+    """How requests authenticate to the endpoint. The fields of another kind are left out.
+
+    A PUT without it removes it.
+    """
 
     kind = Choice(
         list(ALLOWED),

@@ -1,4 +1,4 @@
-"""Checks a subscription after it was stored: looks up its host and reads samples of its topics, within one deadline.
+"""Checks a subscription after it was stored: looks up its hosts and reads samples of its topics, within one deadline.
 
 Nothing here fails a request. What is not known in time is a warning that says so, or none.
 """
@@ -6,17 +6,18 @@ Nothing here fails a request. What is not known in time is a warning that says s
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Final
 
 from api.extensions.bounded_calls import BoundedCalls
 from api.ports import Brokers
+from api.resources.subscription import egress
 from api.resources.subscription import registration_warnings as warnings
 from api.resources.subscription.registration_warnings import RegistrationWarning
 from webhookd import clock, logs
 from webhookd.edges.http_client.dns_resolver import Resolver
+from webhookd.edges.http_client.egress_guard import egress_policy
 from webhookd.errors import KafkaUnavailable
-from webhookd.flow.attempt.egress_policy import parse_networks
+from webhookd.flow.attempt.host_address import address_of
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.authorization.sample import seen_values
 from webhookd.flow.offsets.topic_metadata import TopicSample
@@ -29,8 +30,8 @@ DEADLINE_S: Final = 2.0
 RECORDS: Final = 50
 """How many of a topic's last records are read."""
 
-CALLS: Final = 16
-"""How many look-ups and samples are in progress at most: two for each thread of the API."""
+CALLS: Final = 24
+"""How many look-ups and samples are in progress at most: three for each thread of the API."""
 
 REST_S: Final = 10.0
 """How long Kafka is not asked again after it did not answer: otherwise each request of a series would wait."""
@@ -50,7 +51,7 @@ class RegistrationChecks:
         self._brokers = brokers
         self._resolver = resolver
         self._deadline_s = deadline_s
-        self._allowed = parse_networks(settings.egress_allow)
+        self._policy = egress_policy(settings)
         self._calls = BoundedCalls(CALLS)
         self._rests_until = 0.0
 
@@ -67,39 +68,49 @@ class RegistrationChecks:
         return list(warnings.of_configuration(subscription, has_mail_server=bool(self._settings.smtp_host)))
 
     def _warnings(self, subscription: Subscription, until: float) -> Iterator[RegistrationWarning]:
-        addresses = self._look_up(subscription)
+        urls = egress.urls_of(subscription)
+        addresses = {field: self._look_up(url) for field, url in urls.items()}
         samples = self._sample(subscription, until)
-        yield from self._of_addresses(subscription, addresses, until)
+        for field, url in urls.items():
+            yield from egress.of_url(field, url, self._policy)
+            yield from self._of_addresses(subscription, field, addresses[field], until)
         yield from self._of_sources(subscription, samples, until)
         yield from warnings.of_configuration(subscription, has_mail_server=bool(self._settings.smtp_host))
 
-    def _look_up(self, subscription: Subscription) -> Future[list[str]] | None:
-        """Start to resolve the host; None when it is the egress proxy that resolves it."""
-        target = Target.parse(subscription.destination.url)
-        if self._settings.egress_proxy is not None and not _is_address(target.host):
+    def _look_up(self, url: str) -> Future[list[str]] | None:
+        """Start to resolve the host; None when it is refused already, or the egress proxy resolves it."""
+        target = Target.parse(url)
+        by_proxy = self._settings.egress_proxy is not None and self._settings.egress_proxy_judges
+        if self._policy.refusal(target) or (by_proxy and address_of(target.host) is None):
             return None
         return self._calls.start(lambda: list(self._resolver(target.host, target.port)))
 
     def _sample(self, subscription: Subscription, until: float) -> Future[Samples] | None:
         if clock.monotonic() < self._rests_until:
             return None
-        topics = [source.topic for source in subscription.sources]
+        topics = [source.topic for source in subscription.sources if _may_be_told(subscription, source.topic)]
+        if not topics:
+            nothing: Future[Samples] = Future()
+            nothing.set_result({})
+            return nothing
         left_s = until - clock.monotonic()
         return self._calls.start(lambda: self._brokers.samples(subscription.consumer_group, topics, RECORDS, left_s))
 
     def _of_addresses(
-        self, subscription: Subscription, addresses: Future[list[str]] | None, until: float
+        self, subscription: Subscription, field: str, addresses: Future[list[str]] | None, until: float
     ) -> Iterator[RegistrationWarning]:
         if addresses is None:
             return
         try:
             found = addresses.result(_left_s(until))
         except TimeoutError:
-            yield warnings.unresolved(f"there was no answer within {self._deadline_s:g} s")
+            yield warnings.unresolved(field, f"there was no answer within {self._deadline_s:g} s")
         except (OSError, UnicodeError) as error:
-            yield warnings.unresolved(getattr(error, "strerror", None) or str(error))
+            yield warnings.unresolved(field, getattr(error, "strerror", None) or str(error))
         else:
-            yield from warnings.of_addresses(subscription, found, self._allowed)
+            yield from egress.of_addresses(subscription, field, found, self._policy)
+            if field == warnings.URL:
+                yield from warnings.of_headers(subscription, found)
 
     def _of_sources(
         self, subscription: Subscription, samples: Future[Samples] | None, until: float
@@ -123,6 +134,12 @@ class RegistrationChecks:
             return None
 
 
+def _may_be_told(subscription: Subscription, topic: str) -> bool:
+    """Whether a warning may say anything about the topic: not when no policy allows it, not even that it exists."""
+    applied = subscription.policies.get(topic)
+    return applied is None or applied.allowed
+
+
 def _seen(subscription: Subscription, topic: str, sample: TopicSample) -> tuple[bytes | None, ...] | None:
     """The values of the sample as the subscription's tenant sees them; none if the policies are not known."""
     applied = subscription.policies.get(topic)
@@ -133,11 +150,3 @@ def _seen(subscription: Subscription, topic: str, sample: TopicSample) -> tuple[
 
 def _left_s(until: float) -> float:
     return max(0.0, until - clock.monotonic())
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -12,6 +12,7 @@ from marshmallow import ValidationError, fields
 
 from api.description.keywords import accepts
 from api.extensions.request_fields import RequestField, between, kind_of
+from api.resources.subscription.validators import NOT_ONE_LINE, is_one_line
 
 COUNT: Final = 32
 NAME_CHARACTERS: Final = 63
@@ -21,7 +22,6 @@ NAME: Final = r"[a-zA-Z0-9](?:[a-zA-Z0-9._/-]{0,61}[a-zA-Z0-9])?"
 VALUE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 
 _NAME = re.compile(NAME)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @accepts(propertyNames={"pattern": f"^{NAME}$"})
@@ -62,4 +62,4 @@ def label_mistake(name: str, value: object) -> str:
         return f"is {kind_of(value)}: write a string"
     if len(value) > VALUE_CHARACTERS:
         return f"has {len(value)} characters: write {between(0, VALUE_CHARACTERS, 'characters')}"
-    return "has line breaks or control characters" if _CONTROL.search(value) else ""
+    return "" if is_one_line(value) else NOT_ONE_LINE

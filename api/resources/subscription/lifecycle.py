@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from api import cluster_check
 from api.extensions.callers import current_caller, transaction
 from api.ports import Services
-from api.resources.subscription import audit, merge_patch, tenants, validators
+from api.resources.subscription import audit, egress, merge_patch, tenants, validators
 from api.resources.subscription.preconditions import Preconditions
 from api.resources.subscription.topic_access import check_allowed, still_allowed
 from api.resources.subscription.wire import Document, Identity, parse, render
@@ -58,6 +58,7 @@ def register(services: Services, document: Document, also_store: AlsoStore) -> S
     tenant, now = tenants.tenant_of_new(document, current_caller()), clock.wall_clock()
     history = History(created_at=now, updated_at=now)
     draft = parse(document, Identity(id=str(uuid.uuid4()), tenant=tenant, history=history))
+    egress.confirm_urls(services.settings, draft)
     tenants.confirm_topics(services.settings, draft)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft)
     check_allowed(services, draft)
@@ -74,7 +75,7 @@ def register(services: Services, document: Document, also_store: AlsoStore) -> S
         audit.created(session, subscription)
         also_store(session, subscription)
     _log.info("subscription_created", subscription=subscription.id, active=subscription.active)
-    _notify(services, subscription.id, subscription.version)
+    notify(services, subscription.id, subscription.version)
     return subscription
 
 
@@ -82,8 +83,9 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     """Replace a whole subscription; topics that it already had keep their positions.
 
     Raises NotFound, PreconditionFailed, Conflict if another request changed it at the same moment, TopicNotAllowed for
-    a topic that no policy allows, TopicDenied for a new topic that webhookd may not read, AlreadyExists for an external
-    id that is taken, KafkaUnavailable, StoreUnavailable.
+    a topic that no policy allows (unless it had the topic before and is inactive from now on), TopicDenied for a new
+    topic that webhookd may not read, AlreadyExists for an external id that is taken, KafkaUnavailable,
+    StoreUnavailable.
     """
     if document["id"] is not None and str(document["id"]) != id_:
         raise InvalidInput("is not the id in the path", field="id")
@@ -91,9 +93,10 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     preconditions.check(stored)
     tenants.confirm_kept(document, summary.tenant)
     draft = _with_version(parse(document, _next_identity(summary, stored)), stored)
+    egress.confirm_urls(services.settings, draft, stored)
     tenants.confirm_topics(services.settings, draft, stored)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft, stored)
-    check_allowed(services, draft)
+    check_allowed(services, draft, stored)
     _check_external_id(services, draft)
     if stored is None or stored.retry.dead_letter_topic != draft.retry.dead_letter_topic:
         _check_dead_letter_topic(services, draft)
@@ -101,14 +104,14 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     # The topics of a damaged row are not known: the offsets of its group, if there are any, must stay.
     subscription = _with_positions(services, draft, new=new, commit=_if_free(services) if stored else _commit_nothing)
     with transaction(services) as session:
-        subscription = still_allowed(services, session, subscription)
+        subscription = still_allowed(services, session, subscription, stored)
         _replace(session, subscription, stored, preconditions)
         mail_failures.keep(session, id_, subscription.alerting.emails)
         if subscription.active != summary.active:
             activity.append(session, [_switched(subscription, administration.read(session, lock=True))])
         audit.changed(session, subscription, stored=stored, was_active=summary.active)
     _log.info("subscription_changed", subscription=id_, version=subscription.version, active=subscription.active)
-    _notify(services, id_, subscription.version)
+    notify(services, id_, subscription.version)
     return subscription
 
 
@@ -132,7 +135,7 @@ def remove(services: Services, id_: str, preconditions: Preconditions = ANY) -> 
         subscriptions.delete(session, id_)
         dropped_groups.add(session, consumer_group(id_))
     _log.info("subscription_deleted", subscription=id_)
-    _notify(services, id_, version + 1)
+    notify(services, id_, version + 1)
 
 
 def _stored(services: Services, id_: str) -> tuple[subscriptions.SubscriptionSummary, Subscription | None]:
@@ -253,7 +256,8 @@ def _switched(subscription: Subscription, switch: Administration) -> Activity:
     )
 
 
-def _notify(services: Services, id_: str, version: int) -> None:
+def notify(services: Services, id_: str, version: int) -> None:
+    """Tell the processes that a subscription has a new version; a failure is logged, since they also read the rows."""
     try:
         services.notifications.publish(SubscriptionChanged(id=id_, version=version))
     except QueueUnavailable as error:

@@ -9,6 +9,7 @@ from api.extensions import cursors
 from api.extensions.cursors import CursorField
 from api.extensions.request_fields import Choice, Text
 from api.resources.subscription import validators
+from api.resources.subscription.labels import NAME_CHARACTERS, VALUE_CHARACTERS, label_mistake
 from api.resources.subscription.schemas import PageSchema
 from webhookd.errors import InvalidInput
 from webhookd.store.subscription_lists import ListFilters, ListStatus, Order, OrderColumn, PageRequest, Place
@@ -18,15 +19,11 @@ FILTERS: Final = ("name", "topic", "status", "active", "tenant", "external_id", 
 
 
 def _label(value: str) -> None:
-    name, colon, _ = value.partition(":")
+    name, colon, text = value.partition(":")
     if not name or not colon:
         raise ValidationError("is not a label: write name:value, such as team:billing")
-    _one_line(value)
-
-
-def _one_line(value: str) -> None:
-    if not value.isprintable():
-        raise ValidationError("has line breaks or control characters")
+    if mistake := label_mistake(name, text):
+        raise ValidationError(mistake)
 
 
 class ListSchema(PageSchema):
@@ -49,7 +46,7 @@ class ListSchema(PageSchema):
         least=1,
         most=200,
         load_default=None,
-        validate=_one_line,
+        validate=validators.name,
         metadata={"description": "Only those with exactly this name."},
     )
     topic = Text(
@@ -70,12 +67,12 @@ class ListSchema(PageSchema):
         least=1,
         most=200,
         load_default=None,
-        validate=_one_line,
+        validate=validators.name,
         metadata={"description": "Only the one with this `external_id`; for operators one in each tenant."},
     )
     label = Text(
-        least=3,
-        most=600,
+        least=2,
+        most=NAME_CHARACTERS + 1 + VALUE_CHARACTERS,
         load_default=None,
         validate=_label,
         metadata={"description": "Only those with this label, as `name:value`.", "example": "team:billing"},

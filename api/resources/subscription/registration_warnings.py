@@ -9,7 +9,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 
-from webhookd.flow.attempt.egress_policy import Network, refusal_reason
+from webhookd.flow.attempt.egress_policy import refusal_reason
 from webhookd.flow.filters.literal_mistakes import ComparedField, compared_fields, mistaken
 from webhookd.flow.filters.sample import SampleResult, fields_in, try_filters
 from webhookd.flow.offsets.topic_metadata import TopicSample
@@ -30,6 +30,7 @@ class WarningCode(StrEnum):
     RECORDS_NOT_JSON = "records_not_json"
     FIELD_NOT_LITERAL = "field_not_literal"
     FILTER_PASSES_NOTHING = "filter_passes_nothing"
+    URL_REFUSED = "url_refused"
     ADDRESS_REFUSED = "address_refused"
     HOST_UNRESOLVED = "host_unresolved"
     HEADERS_UNENCRYPTED = "headers_unencrypted"
@@ -45,6 +46,8 @@ MEANINGS: Final[Mapping[WarningCode, str]] = {
     WarningCode.FIELD_NOT_LITERAL: "A filter names a field where a literal was probably meant, as in "
     '`status == "paid"`.',
     WarningCode.FILTER_PASSES_NOTHING: "None of the topic's last records passes the filters.",
+    WarningCode.URL_REFUSED: "A rule of this installation refuses the URL, which was registered before it; nothing is "
+    "sent.",
     WarningCode.ADDRESS_REFUSED: "The host of the URL has only addresses that this installation refuses; "
     "`WEBHOOKD_EGRESS_ALLOW` allows them.",
     WarningCode.HOST_UNRESOLVED: "The host of the URL cannot be resolved now.",
@@ -83,20 +86,9 @@ def of_configuration(subscription: Subscription, *, has_mail_server: bool) -> It
         )
 
 
-def of_addresses(
-    subscription: Subscription, addresses: Sequence[str], allowed: Sequence[Network]
-) -> Iterator[RegistrationWarning]:
-    """Yield what is wrong with the addresses of the URL's host."""
-    found = [ip_address(address) for address in addresses]
-    reasons = [refusal_reason(address, allowed) for address in found]
-    if reasons and all(reasons):
-        yield RegistrationWarning(
-            field=URL,
-            code=WarningCode.ADDRESS_REFUSED,
-            reason=f"leads to {found[0]}, an address that this installation refuses ({reasons[0]}): its operators can "
-            f"allow {found[0]} in WEBHOOKD_EGRESS_ALLOW",
-        )
-    public = any(refusal_reason(address, ()) is None for address in found)
+def of_headers(subscription: Subscription, addresses: Sequence[str]) -> Iterator[RegistrationWarning]:
+    """Yield that headers or credentials leave for one of these addresses of the URL's host without encryption."""
+    public = any(refusal_reason(ip_address(address), ()) is None for address in addresses)
     field = HEADERS if subscription.destination.headers else AUTHENTICATION
     secret = subscription.destination.headers or subscription.destination.authentication
     if public and secret and subscription.destination.url.lower().startswith("http://"):
@@ -107,10 +99,10 @@ def of_addresses(
         )
 
 
-def unresolved(detail: str) -> RegistrationWarning:
-    """The warning about a host name without an address."""
+def unresolved(field: str, detail: str) -> RegistrationWarning:
+    """The warning about a host name without an address, in this field."""
     return RegistrationWarning(
-        field=URL, code=WarningCode.HOST_UNRESOLVED, reason=f"has a host that cannot be resolved now: {detail}"
+        field=field, code=WarningCode.HOST_UNRESOLVED, reason=f"has a host that cannot be resolved now: {detail}"
     )
 
 

@@ -113,7 +113,7 @@ class OneSubscription(MethodView):
     @blueprint.alt_response(412, description="`If-Match` does not name its version.")
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, subscription_id: UUID) -> tuple[Answer, int, dict[str, str]] | Response:
-        """Show a subscription; header values are masked."""
+        """Show a subscription; header values and the signing secret are masked."""
         with transaction(services_of(current_app)) as session:
             found = subscriptions.find(session, str(subscription_id))
         if not_modified(request, found):
@@ -134,10 +134,11 @@ class OneSubscription(MethodView):
     def put(self, document: Document, subscription_id: UUID) -> tuple[Answer, int, dict[str, str]]:
         """Replace a subscription as a whole.
 
+        A topic that no policy allows any more may stay if the subscription is inactive from now on.
         Reading of topics that it had before continues at their committed offsets. `warnings` lists what was probably
         not meant.
         """
-        changed = lifecycle.change(services_of(current_app), str(subscription_id), document, _preconditions())
+        changed = lifecycle.change(services_of(current_app), str(subscription_id), document, request_preconditions())
         return _with_warnings(changed), 200, etag_header(changed)
 
     @requires(WRITERS)
@@ -155,11 +156,11 @@ class OneSubscription(MethodView):
         """Change some fields of a subscription.
 
         The body is a JSON merge patch (RFC 7396) of the document that GET shows: fields that it does not have stay,
-        masked header values too; a list is replaced as a whole; `null` gives a field its default. What results has to
+        masked values too; a list is replaced as a whole; `null` gives a field its default. What results has to
         be a document that PUT accepts. Kafka and DNS are asked only when `source`, `destination` or the dead letter
         topic changes. `application/json` is accepted too.
         """
-        changed = lifecycle.patch(services_of(current_app), str(subscription_id), changes, _preconditions())
+        changed = lifecycle.patch(services_of(current_app), str(subscription_id), changes, request_preconditions())
         looks_up = not {"source", "destination"}.isdisjoint(changes)
         return _with_warnings(changed, looks_up=looks_up), 200, etag_header(changed)
 
@@ -175,7 +176,7 @@ class OneSubscription(MethodView):
 
         Its dead letters stay for `WEBHOOKD_DEAD_LETTER_RETENTION_S`. Ingest deletes its consumer group from Kafka.
         """
-        lifecycle.remove(services_of(current_app), str(subscription_id), _preconditions())
+        lifecycle.remove(services_of(current_app), str(subscription_id), request_preconditions())
 
 
 def _remember(session: Session, created: Subscription) -> None:
@@ -195,7 +196,8 @@ def _name_patch_format(response: Response) -> Response:
     return response
 
 
-def _preconditions() -> Preconditions:
+def request_preconditions() -> Preconditions:
+    """The preconditions of the current request; raises PreconditionRequired."""
     return preconditions_of(request, required=services_of(current_app).settings.api_require_if_match)
 
 

@@ -8,10 +8,12 @@ from api.description import patterns
 from api.description.objects import CONDITIONAL, NEVER_NULL
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
-from api.resources.subscription import validators
+from api.resources.subscription import request_options, validators
 from api.resources.subscription.authentication_schemas import AuthenticationSchema, one_authorization
+from api.resources.subscription.delivery_schemas import DeliveryLimitsSchema, check_burst
 from api.resources.subscription.labels import Labels
 from api.resources.subscription.registration_warnings import MEANINGS
+from api.resources.subscription.signing_schemas import SigningSchema
 from webhookd.flow.access.tenant_name import PATTERN
 from webhookd.flow.subscription import OnExhausted, OnFilterError, RetryAlgorithm, Start
 
@@ -51,7 +53,11 @@ class WebhookSchema(RequestSchema):
             "uniqueItems": True,
         },
     )
+    signing = Part(SigningSchema, load_default=lambda: None)
     authentication = Part(AuthenticationSchema, load_default=None, allow_none=True)
+
+    method = request_options.METHOD
+    success_codes = request_options.SUCCESS_CODES
 
     @validates_schema
     def _one_authorization(self, data: dict[str, Any], **_options: object) -> None:
@@ -93,7 +99,7 @@ class SourceSchema(RequestSchema):
 
 
 class BatchingSchema(RequestSchema):
-    """How many records are sent in one request."""
+    """How many records and bytes are sent in one request."""
 
     max_batch_size = WholeNumber(
         1,
@@ -107,6 +113,7 @@ class BatchingSchema(RequestSchema):
         load_default=1,
         metadata={"description": "How long a record waits for others at most before its batch is sent, in seconds."},
     )
+    max_batch_bytes = request_options.MAX_BATCH_BYTES
 
 
 class RetrySchema(RequestSchema):
@@ -135,6 +142,7 @@ class RetrySchema(RequestSchema):
             "intervals. `dead_letter` stores the batch's records as dead letters and continues with the next batch."
         },
     )
+    on_rejected = request_options.ON_REJECTED
     dead_letter_topic = Text(
         load_default=None,
         allow_none=True,
@@ -174,12 +182,17 @@ class FilteringSchema(RequestSchema):
 
 
 class ConfigurationSchema(RequestSchema):
-    """Batching, retry, alerting and filtering; each part has defaults."""
+    """Batching, retry, delivery, alerting and filtering; each part has defaults."""
 
     batching = Part(BatchingSchema, load_default=lambda: BatchingSchema().load({}))
     retry = Part(RetrySchema, load_default=lambda: RetrySchema().load({}))
+    delivery = Part(DeliveryLimitsSchema, load_default=lambda: DeliveryLimitsSchema().load({}))
     alerting = Part(AlertingSchema, load_default=lambda: AlertingSchema().load({}))
     filtering = Part(FilteringSchema, load_default=lambda: FilteringSchema().load({}))
+
+    @validates_schema
+    def _batch_fits_burst(self, data: dict[str, Any], **_options: object) -> None:
+        check_burst(data)
 
 
 class WarningSchema(Schema):
@@ -286,7 +299,8 @@ class SubscriptionSchema(RequestSchema):
         dump_only=True,
         metadata={
             "format": "date-time",
-            "description": "When a PUT or PATCH last changed it, in UTC. It may be sent back, and has no effect.",
+            "description": "When a PUT, a PATCH or a rotation last changed it, in UTC. It may be sent back, and "
+            "has no effect.",
         },
     )
     unusable = fields.String(

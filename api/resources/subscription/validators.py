@@ -8,11 +8,14 @@ from marshmallow import ValidationError
 
 from api.description import patterns
 from api.description.keywords import accepts
+from api.extensions.request_fields import shown
 from webhookd.errors import InvalidFilter, InvalidInput
 from webhookd.flow.access.tenant_name import PATTERN, check_tenant_name
 from webhookd.flow.alerting.mail_address import parse_address
-from webhookd.flow.attempt.header import HEADER_BYTES, parse_header
-from webhookd.flow.attempt.target import Target
+from webhookd.flow.attempt.header import HEADER_BYTES, is_masked, parse_header
+from webhookd.flow.attempt.signature import parse_secret
+from webhookd.flow.attempt.success_codes import PATTERN as SUCCESS_CODE
+from webhookd.flow.attempt.target import check_url
 from webhookd.flow.filters import matcher
 from webhookd.flow.filters.expression import SOURCE_BYTES
 from webhookd.flow.offsets.topic_metadata import TopicRules
@@ -20,6 +23,12 @@ from webhookd.flow.subscription import INTERNAL_PREFIX, is_internal
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+NOT_ONE_LINE = "has line breaks or control characters"
+
+
+def is_one_line(text: str) -> bool:
+    """Whether a text has neither line breaks nor control characters."""
+    return not _CONTROL.search(text)
 
 
 @accepts(pattern=patterns.ONE_LINE)
@@ -27,8 +36,8 @@ def name(value: str) -> None:
     """Raise ValidationError unless the name is one line and not blank."""
     if not value.strip():
         raise ValidationError("is blank")
-    if _CONTROL.search(value):
-        raise ValidationError("has line breaks or control characters")
+    if not is_one_line(value):
+        raise ValidationError(NOT_ONE_LINE)
 
 
 @accepts(pattern=f"^{PATTERN}$")
@@ -78,15 +87,30 @@ def header(value: str) -> None:
     _as_validation_error(parse_header, value)
 
 
+@accepts(pattern=patterns.NEW_SIGNING_SECRET)
+def new_signing_secret(value: str) -> None:
+    """Raise ValidationError unless requests can be signed with the secret."""
+    _as_validation_error(parse_secret, value)
+
+
+@accepts(pattern=patterns.SIGNING_SECRET)
+def signing_secret(value: str) -> None:
+    """Raise ValidationError unless it is a secret, or the mask in place of the stored one."""
+    if not is_masked(value):
+        new_signing_secret(value)
+
+
+@accepts(pattern=f"^{SUCCESS_CODE}$")
+def success_code(value: str) -> None:
+    """Raise ValidationError unless it is a status from 200 to 599, or a class of them."""
+    if not re.fullmatch(SUCCESS_CODE, value):
+        raise ValidationError(f'is {shown(value)}: write a status from 200 to 599, or one of "2xx" to "5xx"')
+
+
 def headers_differ(headers: list[str]) -> None:
     """Raise ValidationError when two headers have the same name."""
     names = [text.partition(":")[0].lower() for text in headers]
     _raise_for("headers", {index: ["repeats the name of a header above"] for index in _repeats(names)})
-
-
-def check_url(value: str) -> None:
-    """Raise InvalidInput for a URL to which no request can be sent."""
-    Target.parse(value)
 
 
 def check_filter(expression: str) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 from api.resources.status.rendering import iso
 from api.resources.subscription.authentication_wire import parse_authentication, render_authentication
+from api.resources.subscription.delivery_schemas import parse_limits, render_limits
+from api.resources.subscription.signing_wire import parse_signing, render_signing
 from webhookd.errors import InvalidInput
 from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.header import is_masked, mask, parse_header
-from webhookd.flow.destination import Destination
+from webhookd.flow.destination import Destination, Method
 from webhookd.flow.subscription import (
     Alerting,
     Batching,
@@ -18,6 +20,7 @@ from webhookd.flow.subscription import (
     History,
     OnExhausted,
     OnFilterError,
+    OnRejected,
     Retry,
     RetryAlgorithm,
     Source,
@@ -43,8 +46,8 @@ class Identity:
 def parse(document: Document, identity: Identity) -> Subscription:
     """Return the subscription that a validated document describes, with the stored start offsets.
 
-    Raises InvalidInput if the document contradicts the stored subscription: a masked value without a stored one, or
-    another start for a topic that is already read.
+    A new subscription without a signing secret gets one. Raises InvalidInput if the document contradicts the stored
+    subscription: a masked value without a stored one, or another start for a topic that is already read.
     """
     batching, retry = document["configuration"]["batching"], document["configuration"]["retry"]
     return Subscription(
@@ -57,13 +60,16 @@ def parse(document: Document, identity: Identity) -> Subscription:
         batching=Batching(
             max_batch_size=batching["max_batch_size"],
             max_batch_interval_s=float(batching["max_batch_interval_seconds"]),
+            max_batch_bytes=batching["max_batch_bytes"],
         ),
         retry=Retry(
             max_retries=retry["max_retries"],
             algorithm=RetryAlgorithm(retry["retry_algorithm"]),
             on_exhausted=OnExhausted(retry["on_exhausted"]),
+            on_rejected=OnRejected(retry["on_rejected"]),
             dead_letter_topic=retry["dead_letter_topic"] or "",
         ),
+        limits=parse_limits(document["configuration"]),
         alerting=Alerting(emails=tuple(document["configuration"]["alerting"]["alert_emails"])),
         filtering=Filtering(on_filter_error=OnFilterError(document["configuration"]["filtering"]["on_filter_error"])),
         details=Details(
@@ -96,6 +102,9 @@ def render(subscription: Subscription) -> dict[str, Any]:
             "webhook": {
                 "url": subscription.destination.url,
                 "headers": [mask(name) for name, _ in subscription.destination.headers],
+                "signing": render_signing(subscription.destination.signing),
+                "method": subscription.destination.method.value,
+                "success_codes": list(subscription.destination.success_codes),
                 "authentication": render_authentication(subscription.destination.authentication),
             },
         },
@@ -104,13 +113,16 @@ def render(subscription: Subscription) -> dict[str, Any]:
             "batching": {
                 "max_batch_size": subscription.batching.max_batch_size,
                 "max_batch_interval_seconds": int(subscription.batching.max_batch_interval_s),
+                "max_batch_bytes": subscription.batching.max_batch_bytes,
             },
             "retry": {
                 "max_retries": subscription.retry.max_retries,
                 "retry_algorithm": subscription.retry.algorithm.value,
                 "on_exhausted": subscription.retry.on_exhausted.value,
+                "on_rejected": subscription.retry.on_rejected.value,
                 "dead_letter_topic": subscription.retry.dead_letter_topic or None,
             },
+            "delivery": render_limits(subscription.limits),
             "alerting": {"alert_channel": "email", "alert_emails": list(subscription.alerting.emails)},
             "filtering": {"on_filter_error": subscription.filtering.on_filter_error.value},
         },
@@ -129,6 +141,9 @@ def _destination(webhook: Document, stored: Subscription | None) -> Destination:
     return Destination(
         url=webhook["url"],
         headers=tuple(headers),
+        method=Method(webhook["method"]),
+        success_codes=tuple(webhook["success_codes"]),
+        signing=parse_signing(webhook["signing"], stored),
         authentication=parse_authentication(webhook["authentication"], stored),
     )
 

@@ -4,6 +4,8 @@ import hashlib
 import threading
 from dataclasses import replace
 
+import pytest
+
 from tests.harness.hostile_server import OK, Peer, answering
 from tests.harness.http_testbed import QUICK, HttpTestbed, code, holds_on_loop, post, response
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode
@@ -57,8 +59,9 @@ def test_new_connection_that_ends_is_not_retried(testbed: HttpTestbed) -> None:
     assert exchanged.server.accepted == 1
 
 
-def test_break_in_mid_response_is_not_retried(testbed: HttpTestbed) -> None:
-    exchanged = testbed.exchange(answering(OK, b"HTTP/1.1 2"), times=2)
+@pytest.mark.parametrize("begun", [b"HTTP/1.1 2", b"\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_connection_that_ends_after_a_byte_is_not_replaced(plain_testbed: HttpTestbed, begun: bytes) -> None:
+    exchanged = plain_testbed.exchange(answering(OK, begun), times=2)
     assert code(exchanged.outcomes[1]) is FailureCode.CONNECTION_RESET
     assert exchanged.server.accepted == 1
 

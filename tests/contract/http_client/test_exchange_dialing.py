@@ -6,11 +6,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.harness.hostile_server import OK, HostileServer, Peer, answering
 from tests.harness.http_testbed import LOOPBACK, QUICK, Authority, HttpTestbed, code, post, response
+from tests.harness.scripted_proxy import url
 from webhookd.edges.http_client.dns_resolver import Resolver, resolve
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome
 from webhookd.flow.attempt.target import Target
@@ -53,7 +55,8 @@ def test_sequence_goes_on_after_each_refusal(plain_testbed: HttpTestbed) -> None
         (["::1"], "loopback"),
         (["::ffff:127.0.0.1"], "loopback"),
         (["10.1.2.3", "169.254.169.254"], "link_local"),
-        (["64:ff9b::7f00:1"], "translated"),
+        (["64:ff9b::7f00:1"], "loopback"),
+        (["64:ff9b:1::7f00:1"], "translated"),
     ],
 )
 def test_refused_address_is_never_dialled(plain_testbed: HttpTestbed, addresses: Sequence[str], named: str) -> None:
@@ -61,7 +64,60 @@ def test_refused_address_is_never_dialled(plain_testbed: HttpTestbed, addresses:
     loop = plain_testbed.loop(resolver=resolving_to(*addresses), allow=())
     failure = plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()[0]
     assert code(failure) is FailureCode.ADDRESS_REFUSED
-    assert detail(failure).endswith(named)
+    assert detail(failure) == f"the address of the host is {named}", "a tenant reads it: the address is not in it"
+    assert server.accepted == 0
+
+
+def test_each_new_connection_is_judged(plain_testbed: HttpTestbed) -> None:
+    answers = iter([["127.0.0.1"], ["10.0.0.1"]])
+    closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    server = plain_testbed.serve(answering(closing))
+    loop = plain_testbed.loop(resolver=lambda _host, _port: next(answers))
+    target = plain_testbed.target(server, "endpoint.test")
+    outcomes = plain_testbed.submit(loop, target, *[post(target)] * 2).wait()
+    assert response(outcomes[0]).status == 200
+    assert code(outcomes[1]) is FailureCode.ADDRESS_REFUSED
+    assert server.accepted == 1
+
+
+def test_allowed_address_behind_many_refused_ones_is_dialled(plain_testbed: HttpTestbed) -> None:
+    server = plain_testbed.serve(answering(OK))
+    refused = [f"10.0.0.{number}" for number in range(1, 9)]
+    loop = plain_testbed.loop(resolver=resolving_to(*refused, "127.0.0.1"))
+    assert response(plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()[0]).status == 200
+
+
+@pytest.mark.parametrize(
+    ("rules", "rule"),
+    [
+        ({"egress_require_https": True}, "https_required"),
+        ({"egress_allow_ports": "443"}, "port_not_allowed"),
+        ({"egress_forbid_ports": "1024-65535"}, "port_forbidden"),
+        ({"egress_allow_hosts": "*.example"}, "host_not_allowed"),
+        ({"egress_forbid_hosts": "endpoint.test"}, "host_forbidden"),
+    ],
+)
+def test_url_against_a_rule_is_neither_looked_up_nor_dialled(
+    plain_testbed: HttpTestbed, rules: dict[str, Any], rule: str
+) -> None:
+    def asked(host: str, port: int) -> list[str]:
+        raise AssertionError(f"{host}:{port} was looked up")
+
+    server = plain_testbed.serve(answering(OK))
+    proxy = plain_testbed.proxy(answering(OK))
+    for through in (None, url(proxy)):
+        loop = plain_testbed.loop(resolver=asked, proxy=through, **rules)
+        failure = plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()[0]
+        assert code(failure) is FailureCode.URL_REFUSED
+        assert rule in detail(failure)
+    assert (server.accepted, proxy.accepted) == (0, 0)
+
+
+def test_forbidden_network_is_not_dialled(plain_testbed: HttpTestbed) -> None:
+    server = plain_testbed.serve(answering(OK))
+    loop = plain_testbed.loop(resolver=resolving_to("127.0.0.1"), egress_forbid="127.0.0.1")
+    failure = plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()[0]
+    assert detail(failure) == "the address of the host is network_forbidden"
     assert server.accepted == 0
 
 

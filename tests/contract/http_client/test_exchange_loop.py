@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from tests.harness.hostile_server import OK, Peer, answering
 from tests.harness.http_testbed import QUICK, HttpTestbed, RecordingSequence, code, holds_on_loop, post, response
+from webhookd import clock
 from webhookd.edges.http_client.event_loop import ExchangeLoop
 from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
 from webhookd.flow.attempt.target import Target
@@ -119,6 +120,44 @@ def test_timers_fire_although_one_raises(plain_testbed: HttpTestbed) -> None:
 
 def _failing_callback() -> None:
     raise LookupError("an error in the callback")
+
+
+class Waiting(RecordingSequence):
+    """A request sequence that ends at its first call, and is submitted again for later; it sends its requests then."""
+
+    loop: ExchangeLoop
+    delay_s = 0.0
+    waited = False
+
+    def advance(self, outcome: Outcome | None) -> bytes | None:
+        if outcome is None and not self.waited:
+            self.waited = True
+            self.loop.submit_later(self, self.delay_s)
+            return None
+        return super().advance(outcome)
+
+
+def waiting(loop: ExchangeLoop, target: Target, delay_s: float) -> Waiting:
+    sequence = Waiting(target, [post(target)], PATIENCE_S)
+    sequence.loop, sequence.delay_s = loop, delay_s
+    loop.submit(sequence)
+    return sequence
+
+
+def test_delayed_sequences_continue_in_the_order_of_their_times(plain_testbed: HttpTestbed) -> None:
+    server, loop = plain_testbed.serve(answering(OK)), plain_testbed.loop()
+    target, began = plain_testbed.target(server), clock.monotonic()
+    first, second = waiting(loop, target, 0.08), waiting(loop, target, 0.02)
+    assert [response(second.wait()[0]).status, clock.monotonic() - began >= 0.02] == [200, True]
+    assert [response(first.wait()[0]).status, clock.monotonic() - began >= 0.08] == [200, True]
+
+
+def test_stop_continues_delayed_sequences_at_once(plain_testbed: HttpTestbed) -> None:
+    server, loop = plain_testbed.serve(answering(OK)), plain_testbed.loop()
+    sequence = waiting(loop, plain_testbed.target(server), 3600.0)
+    assert holds_on_loop(loop, lambda: sequence.waited)
+    loop.stop(PATIENCE_S)
+    assert [code(outcome) for outcome in sequence.wait()] == [FailureCode.SHUTDOWN]
 
 
 def test_stop_lets_open_exchange_end_within_budget(testbed: HttpTestbed) -> None:

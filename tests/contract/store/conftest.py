@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.databases import empty, new_database
+from tests.harness.databases import emptied, new_database
 from webhookd.store import migrating
 from webhookd.store.database import Database
 
@@ -25,10 +25,14 @@ def database_url(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield url
 
 
+@pytest.fixture(scope="session")
+def session_database(database_url: str) -> Database:
+    """The database of this session, opened once."""
+    return Database(database_url)
+
+
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(session_database: Database) -> Iterator[Database]:
     """The database without a row."""
-    opened = Database(database_url)
-    empty(opened)
-    yield opened
-    opened.close()
+    with emptied(session_database) as database:
+        yield database

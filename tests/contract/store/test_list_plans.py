@@ -3,11 +3,11 @@
 `make bench-api` measures the same with a million activity rows; the plans need fewer, which are filled in seconds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from tests.harness.databases import new_database
@@ -34,6 +34,7 @@ SUBSCRIPTIONS, ACTIVITY_EACH = 10_000, 10
 OURS = Scope("tenant-3")
 
 Call = Callable[[Session, str], object]
+Plans = Callable[[Scope, Call], list[dict[str, Any]]]
 
 
 def listed(
@@ -43,18 +44,28 @@ def listed(
     return lambda session, _id: subscription_lists.page(session, wanted, ONLINE)
 
 
+FILTERS: dict[str, ListFilters] = {
+    "all": ListFilters(),
+    "name": ListFilters(name="subscription 000017"),
+    "topic": ListFilters(topic="orders-17"),
+    "label": ListFilters(labels={"team": "team-3"}),
+    "external id": ListFilters(external_id="external-33"),
+    "tenant": ListFilters(tenant="tenant-3"),
+    "active": ListFilters(active=True),
+    "not active": ListFilters(active=False),
+    **{status.value: ListFilters(status=status) for status in ListStatus},
+}
+
+LISTS: dict[str, Call] = {
+    f"{name}, sorted by {sign}{column}": listed(filters, column, descending=sign == "-")
+    for name, filters in FILTERS.items()
+    for column in OrderColumn
+    for sign in ("", "-")
+}
+"""Each filter in each order."""
+
 CALLS: dict[str, Call] = {
-    **{f"sorted by {column}": listed(column=column) for column in OrderColumn},
-    **{f"sorted by {column}, descending": listed(column=column, descending=True) for column in OrderColumn},
-    "name": listed(ListFilters(name="subscription 000017")),
-    "topic": listed(ListFilters(topic="orders-17")),
-    "label": listed(ListFilters(labels={"team": "team-3"})),
-    "external id": listed(ListFilters(external_id="external-33")),
-    "tenant": listed(ListFilters(tenant="tenant-3")),
-    "active": listed(ListFilters(active=True)),
-    "inactive": listed(ListFilters(active=False)),
-    "healthy": listed(ListFilters(status=ListStatus.HEALTHY)),
-    "unhealthy": listed(ListFilters(status=ListStatus.UNHEALTHY)),
+    **LISTS,
     "one subscription": subscriptions.find,
     "its summary": subscriptions.summary,
     "its status": subscription_statuses.read,
@@ -97,8 +108,18 @@ def sorts(plan: dict[str, Any]) -> Iterator[float]:
         yield from sorts(inner)
 
 
+def explained(session: Session, statements: Sequence[tuple[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The plan of each query, under the settings that were sent before it."""
+    for sql, parameters in statements:
+        if sql.startswith("SET LOCAL"):
+            session.connection().exec_driver_sql(sql)
+        if sql.startswith("SELECT"):
+            plan = session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {sql}", parameters).scalar_one()
+            yield plan[0]["Plan"]
+
+
 @pytest.fixture
-def plans_of(filled: Database) -> Iterator[Callable[[Scope, Call], list[dict[str, Any]]]]:
+def plans_of(filled: Database) -> Iterator[Plans]:
     """Runs a query of a subscription of the first tenant, and returns the plan of each statement."""
     sent: list[tuple[str, Any]] = []
     engine = filled._engine  # what it sends is explained
@@ -112,13 +133,8 @@ def plans_of(filled: Database) -> Iterator[Callable[[Scope, Call], list[dict[str
         sent.clear()
         with filled.transaction(scope) as session:
             call(session, id_)
-        statements = [(sql, parameters) for sql, parameters in sent if sql.startswith("SELECT")]
         with filled.transaction() as session:
-            found = [
-                session.connection().exec_driver_sql(f"EXPLAIN (FORMAT JSON) {sql}", parameters).scalar_one()
-                for sql, parameters in statements
-            ]
-        return [plan[0]["Plan"] for plan in found]
+            return list(explained(session, list(sent)))
 
     event.listen(engine, "before_cursor_execute", note)
     yield plans
@@ -126,18 +142,40 @@ def plans_of(filled: Database) -> Iterator[Callable[[Scope, Call], list[dict[str
 
 
 @pytest.mark.parametrize("scope", [ALL_TENANTS, OURS], ids=["all", "tenant"])
-def test_no_list_reads_a_table_from_end_to_end(
-    plans_of: Callable[[Scope, Call], list[dict[str, Any]]], scope: Scope
-) -> None:
-    found = {
-        name: [table for plan in plans_of(scope, call) for table in sequential(plan)] for name, call in CALLS.items()
-    }
-    assert {name: tables for name, tables in found.items() if tables} == {}
+def test_no_list_reads_a_table_from_end_to_end(plans_of: Plans, scope: Scope) -> None:
+    assert read_whole(plans_of, scope, CALLS) == {}
 
 
 @pytest.mark.parametrize("scope", [ALL_TENANTS, OURS], ids=["all", "tenant"])
-def test_no_order_sorts_the_whole_table(plans_of: Callable[[Scope, Call], list[dict[str, Any]]], scope: Scope) -> None:
-    orders = {name: call for name, call in CALLS.items() if name.startswith("sorted")}
+def test_no_order_sorts_the_whole_table(plans_of: Plans, scope: Scope) -> None:
+    orders = {name: call for name, call in LISTS.items() if name.startswith("all,")}
     assert {name: list(sorts(plan)) for name, call in orders.items() for plan in plans_of(scope, call)[:1]} == {
         name: [] for name in orders
     }
+
+
+@pytest.mark.parametrize("unhealthy", [1, SUBSCRIPTIONS], ids=["one", "all"])
+def test_no_list_reads_a_table_from_end_to_end_whatever_number_is_unhealthy(
+    filled: Database, plans_of: Plans, unhealthy: int
+) -> None:
+    # Last in this module: it changes the rows.
+    set_unhealthy(filled, unhealthy)
+    lists = {name: call for name, call in LISTS.items() if name.startswith(tuple(ListStatus))}
+    assert {scope: read_whole(plans_of, scope, lists) for scope in (ALL_TENANTS, OURS)} == {ALL_TENANTS: {}, OURS: {}}
+
+
+def read_whole(plans_of: Plans, scope: Scope, calls: dict[str, Call]) -> dict[str, list[str]]:
+    """The tables that calls read from end to end, by the name of the call."""
+    found = {
+        name: [table for plan in plans_of(scope, call) for table in sequential(plan)] for name, call in calls.items()
+    }
+    return {name: tables for name, tables in found.items() if tables}
+
+
+def set_unhealthy(database: Database, number: int) -> None:
+    """Make this number of subscriptions unhealthy and all others healthy."""
+    chosen = "subscription_id IN (SELECT id FROM subscriptions ORDER BY name LIMIT :number)"
+    change = f"UPDATE subscription_statuses SET health = CASE WHEN {chosen} THEN 'unhealthy' ELSE 'healthy' END"  # noqa: S608
+    for statement in (change, "ANALYZE subscription_statuses"):
+        with database.transaction() as session:
+            session.execute(text(statement), {"number": number} if statement == change else {})

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from tests.harness.dead_letters import dead_letter
 from tests.harness.policies import OPERATOR, POLICY_ID, policy
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.errors import LimitReached, NotFound
 from webhookd.flow.control.membership import Member
 from webhookd.flow.policy.policy import Effect, PolicySet, Projection, ProjectionKind
 from webhookd.flow.subscription import Source
-from webhookd.store import ingest_members, policies, subscriptions
+from webhookd.store import dead_letters, ingest_members, policies, subscriptions
 from webhookd.store.access_tables import PolicyRow
 from webhookd.store.database import Database
 
@@ -121,6 +122,40 @@ def test_change_waits_for_a_registration_and_finds_its_subscription(database: Da
     changer.join(PATIENCE_S)
     with database.transaction() as session:
         assert subscriptions.versions(session) == {ID: 2}
+
+
+def test_change_waits_for_a_dead_letter_and_refuses_the_next_one(database: Database) -> None:
+    """A row is being written under the policies before, when the change begins."""
+    writing, changing, changed = Event(), Event(), Event()
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription(ID))
+
+    def write() -> None:
+        with database.transaction() as session:
+            assert subscriptions.is_current(session, ID, 1)
+            writing.set()
+            assert changing.wait(PATIENCE_S)
+            assert not changed.wait(0.2)  # a change that did not wait would end within this time
+            dead_letters.append(session, [dead_letter(ID, 1)])
+
+    writer = Thread(target=write)
+    writer.start()
+    assert writing.wait(PATIENCE_S)
+
+    def change() -> None:
+        changing.set()
+        create(database)
+        changed.set()
+
+    changer = Thread(target=change)
+    changer.start()
+    writer.join(PATIENCE_S)
+    changer.join(PATIENCE_S)
+    with database.transaction() as session:
+        assert dead_letters.count(session, ID) == 1
+        assert not subscriptions.is_current(session, ID, 1)
+        assert subscriptions.is_current(session, ID, 2)
+        assert not subscriptions.is_current(session, OTHER_ID, 1)
 
 
 def test_members_without_the_version_are_unconfirmed(database: Database) -> None:

@@ -126,6 +126,7 @@ DAMAGE = [
     ("url", ""),
     ("headers", [["only a name"]]),
     ("headers", {"X-Api-Key": "secret"}),
+    ("destination", {"signing": [{"secret": "whsec_c2hvcnQ="}]}),
     ("sources", []),
     ("sources", "orders"),
     ("sources", ["orders"]),

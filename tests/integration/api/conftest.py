@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from api.application import create_app
 from api.extensions.authentication import authenticator_of
 from tests.harness.api_callers import Callers, callers
-from tests.harness.databases import empty, new_database
+from tests.harness.databases import emptied, new_database
 from tests.harness.openapi_answers import every_answer_documented
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_url import parse
@@ -32,13 +32,17 @@ def migrated_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def session_database(migrated_url: str) -> Database:
+    """The database of this session, opened once."""
+    return Database(migrated_url)
+
+
 @pytest.fixture
-def database(migrated_url: str) -> Iterator[Database]:
+def database(session_database: Database) -> Iterator[Database]:
     """The database without a row."""
-    opened = Database(migrated_url)
-    empty(opened)
-    yield opened
-    opened.close()
+    with emptied(session_database) as database:
+        yield database
 
 
 @pytest.fixture

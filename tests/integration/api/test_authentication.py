@@ -5,14 +5,12 @@ Real: Flask, the routes, SQLite.
 
 import hmac
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from flask import Flask
 from flask.views import MethodView
-from sqlalchemy import Engine, event
 
 from api.embedded_server import serve_embedded
 from api.extensions import authorization
@@ -23,6 +21,7 @@ from api.extensions.last_use import INTERVAL_S, LastUse
 from command.api_client import ManagementClient
 from stack import procfile
 from tests.harness.api_callers import DAY_S, TENANT, As, Callers, last_use, made_key
+from tests.harness.sent_statements import sent_statements
 from webhookd import clock
 from webhookd.errors import InvalidInput, Unauthenticated
 from webhookd.flow.access.caller import Role
@@ -90,28 +89,13 @@ def test_an_unknown_key_costs_the_same_work_as_a_wrong_secret(asked: Callers, mo
     monkeypatch.setattr(hmac, "compare_digest", noted)
     work = []
     for who in (As.UNKNOWN, As.WRONG):
-        with counted_statements() as statements:
+        with sent_statements() as statements:
             asked.ask(who, "GET", PATH)
         work.append((list(statements), list(compared)))
         compared.clear()
     assert work[0] == work[1]
     assert len([statement for statement in work[0][0] if "api_keys" in statement]) == 1
     assert work[0][1] == [64]
-
-
-@contextmanager
-def counted_statements() -> Iterator[list[str]]:
-    """The SQL that runs inside, without its values."""
-    found: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:  # noqa: ANN401  # SQLAlchemy's
-        found.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 def test_keys_end_by_the_clock(database: Database) -> None:

@@ -12,6 +12,7 @@ from tests.harness.subscriptions import document
 PATH = "/1/Subscription"
 
 HEADERS = "destination.webhook.headers"
+CODES = "destination.webhook.success_codes"
 BATCHING = "configuration.batching"
 RETRY = "configuration.retry"
 ALERTING = "configuration.alerting"
@@ -198,6 +199,21 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("maxBatchSize", 3, "maxBatchSize", "write it as configuration.batching.max_batch_size"),
     ("destination.url", "x", "destination.url", "is not a field here: write it as webhook.url"),
     ("source.0.filters", [], "source[0].filters", "is not a field: write jmes_filters"),
+    (f"{BATCHING}.max_batch_bytes", 999, f"{BATCHING}.max_batch_bytes", "write a whole number from 1000 to 268435456"),
+    (f"{BATCHING}.max_batch_bytes", 1 << 29, f"{BATCHING}.max_batch_bytes", "write a whole number from 1000 to"),
+    (f"{RETRY}.on_rejected", "halve", f"{RETRY}.on_rejected", 'write "whole" or "split"'),
+    ("destination.webhook.method", "GET", "destination.webhook.method", 'is "GET": write "POST", "PUT" or "PATCH"'),
+    ("destination.webhook.method", "put", "destination.webhook.method", 'is "put": write "PUT"'),
+    (CODES, [], CODES, "has no entries: write 1 to 20 entries"),
+    (CODES, ["200"] * 21, CODES, "has 21 entries: write 1 to 20 entries"),
+    (CODES, "2xx", CODES, "is a string: write a list of strings"),
+    (CODES, [200], f"{CODES}[0]", 'is a number: write a status such as "201", or a class such as "2xx"'),
+    (CODES, ["2xx", "1xx"], f"{CODES}[1]", 'is "1xx": write a status from 200 to 599, or one of "2xx" to "5xx"'),
+    (CODES, ["199"], f"{CODES}[0]", 'is "199": write a status from 200 to 599'),
+    (CODES, ["600"], f"{CODES}[0]", 'is "600": write a status from 200 to 599'),
+    (CODES, ["2XX"], f"{CODES}[0]", 'is "2XX": write a status from 200 to 599'),
+    (CODES, ["200\n"], f"{CODES}[0]", "write a status from 200 to 599"),
+    (CODES, ["\u0662\u0660\u0660"], f"{CODES}[0]", "write a status from 200 to 599"),
     (f"{BATCHING}.max_batch_size", "100", f"{BATCHING}.max_batch_size", "is a string: write 100"),
     (f"{BATCHING}.max_batch_size", "1001", f"{BATCHING}.max_batch_size", "is a string: write a whole number from 1 to"),
     (f"{BATCHING}.max_batch_size", 1.5, f"{BATCHING}.max_batch_size", "is 1.5: write a whole number"),

@@ -18,7 +18,7 @@ from api.extensions.authorization import OPEN_ENDPOINTS, operations
 from tests.harness.api_callers import OTHER_TENANT, TENANT, As, Callers, made_key
 from tests.harness.dead_letters import dead_letter
 from tests.harness.policies import OPERATOR, policy
-from tests.harness.subscriptions import ID, OTHER_ID, document, subscription
+from tests.harness.subscriptions import ID, OTHER_ID, document, signed_destination, subscription
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_url import parse
 from webhookd.flow.access.caller import Role
@@ -73,6 +73,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("PUT", ONE): changes_one(200, document()),
     ("PATCH", ONE): changes_one(200, {"description": "for invoices"}),
     ("DELETE", ONE): changes_one(204),
+    ("GET", f"{ONE}/SigningSecret"): changes_one(200),
+    ("POST", f"{ONE}/SigningSecret/Rotate"): changes_one(200, {}),
     ("GET", f"{ONE}/Status"): reads_one(),
     ("GET", f"{ONE}/DeadLetter"): reads_one(),
     ("DELETE", f"{ONE}/DeadLetter"): changes_one(200),
@@ -129,7 +131,7 @@ class Paths:
         key = made_key(self._database, NewKey(name="n", role=Role.CLIENT, tenant=TENANT)).key
         with self._database.transaction() as session:
             if ID not in subscriptions.versions(session):
-                subscriptions.insert(session, subscription(tenant=TENANT))
+                subscriptions.insert(session, subscription(tenant=TENANT, destination=signed_destination()))
             if not policies.read(session).policies:
                 allows = policy(str(uuid.uuid4()), topic="*", projection=None)
                 policies.create(session, allows, OPERATOR, limit=10)

@@ -26,12 +26,13 @@ ALWAYS_SUCCEEDS = {
 
 @pytest.fixture
 def settings() -> Settings:
-    """The defaults, with API keys; without a limit of requests, and with topics that need no policy."""
+    """The defaults, with API keys; without limits of requests and addresses, and with topics that need no policy."""
     return Settings(
         redis_url="memory://",
         topics_without_policy="open",
         api_key_requests_per_minute=0,
         api_address_requests_per_minute=0,
+        egress_allow=("0.0.0.0/0", "::/0"),
     )
 
 

@@ -32,6 +32,9 @@ ALLOW: dict[str, Any] = {"topic": "orders", "effect": "allow", "projection": {"e
 DENY: dict[str, Any] = {"topic": "shop.*", "effect": "deny", "tenant": "acme", "condition": "secret"}
 
 
+TWO_TOPICS = ({"topic": "orders"}, {"topic": "refunds"})
+
+
 def create(client: FlaskClient, given: dict[str, Any] | None = None, **changes: object) -> dict[str, Any]:
     answer = client.post("/1/Policy", json={**(given or ALLOW), **changes})
     assert answer.status_code == 201, answer.text
@@ -230,6 +233,18 @@ class TestClosed:
         assert made.status_code == 201
         changed = client.put(f"/1/Subscription/{body(made)['id']}", json=document("source.0.topic", "refunds"))
         assert reason(changed) == (403, "source[0].topic")
+
+    def test_owner_deactivates_what_is_not_allowed_any_more(self, client: FlaskClient) -> None:
+        policy = create(client, tenant="default")["id"]
+        path = f"/1/Subscription/{body(client.post('/1/Subscription', json=document()))['id']}"
+        assert client.delete(f"/1/Policy/{policy}").status_code == 204
+        assert reason(client.patch(path, json={"name": "still active"})) == (403, "source[0].topic")
+        assert reason(client.patch(path, json={"active": "no", "source": [*TWO_TOPICS]})) == (403, "source[1].topic")
+        assert client.patch(path, json={"active": "no"}).status_code == 200
+        filtered = client.put(path, json=document("source.0.jmes_filters", ["note == 'x'"]) | {"active": "no"})
+        assert (filtered.status_code, body(filtered)["active"], body(filtered)["warnings"]) == (200, "no", [])
+        assert reason(client.patch(path, json={"active": "yes"})) == (403, "source[0].topic")
+        assert body(client.get(path))["active"] == "no"
 
     def test_policy_of_another_tenant_allows_nothing(self, client: FlaskClient) -> None:
         create(client, tenant="acme")

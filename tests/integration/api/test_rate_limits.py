@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from api.application import create_app
 from api.extensions.authentication import authenticator_of
 from tests.harness.api_callers import As, callers
+from tests.harness.sent_statements import sent_statements
 from tests.harness.subscriptions import ID, subscription
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.memory_rate_limits import MemoryRateLimits
@@ -117,9 +118,22 @@ def test_each_key_has_its_own_limit(ask: Askers) -> None:
 
 
 def test_bad_keys_count_for_the_address_and_not_for_good_keys_behind_it(ask: Askers) -> None:
+    assert ask() == 200
     assert [ask(who) for who in (As.WRONG, As.NOBODY, As.EXPIRED)] == [401, 401, 429]
     assert ask(As.WRONG, address="192.0.2.1") == 401
     assert ask() == 200
+
+
+def test_unknown_keys_of_an_address_above_its_limit_cost_no_query(ask: Askers) -> None:
+    assert ask(As.ADMIN) == 200
+    assert [ask(As.UNKNOWN) for _ in range(3)] == [401, 401, 429]
+    with sent_statements() as sent:
+        answer = ask.answer(As.UNKNOWN)
+        assert ask(As.CLIENT) == 429, "a valid key that this process has not seen"
+    assert (sent, answer.status_code, answer.headers["Retry-After"]) == ([], 429, "30")
+    assert answer.headers["RateLimit"] == '"address";r=0;t=60'
+    assert [ask(As.ADMIN), ask(As.CLIENT, address="192.0.2.1")] == [200, 200]
+    assert ask(As.CLIENT) == 200, "it was seen from another address"
 
 
 def test_headers_of_a_bad_key_are_those_of_the_address(ask: Askers) -> None:

@@ -72,7 +72,7 @@ def topic() -> str:
 
 def local(topic: str) -> dict[str, Any]:
     """A subscription to the topic whose endpoint is on this machine."""
-    return document("source.0.topic", topic) | {"destination": {"webhook": {"url": "http://127.0.0.1:1/hook"}}}
+    return document("source.0.topic", topic) | {"destination": {"webhook": {"url": "http://localhost:1/hook"}}}
 
 
 def test_a_subscription_begins_where_its_topic_ended(real_app: Flask, real_settings: Settings, topic: str) -> None:

@@ -24,7 +24,7 @@ ARRIVAL_S = 2.0
 SLOW_CLIENTS = 50
 """More than the API has threads."""
 SECRET = "whd_test_do_not_log_7Yq"  # a marker that must not be in the log
-HOST = b"Host: x\r\n"
+HOST = b"Host: localhost\r\n"
 POST = b"POST /1/Subscription HTTP/1.1\r\nContent-Type: application/json\r\n" + HOST
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -44,7 +44,7 @@ RUBBISH: list[tuple[bytes, int, int]] = [
     (b"GET / HTTP/1.1\r\nCookie: " + b"x" * 70_000 + b"\r\n\r\n", 431, 431),
     (b"GET / HTTP/1.1\r\nAuthorization Bearer " + SECRET.encode() + b"\r\n\r\n", 400, 404),
     (b"GET / HTTP/1.1\r\nX: 1\r\n " + SECRET.encode() + b"\r\n\r\n", 400, 404),
-    (b"GET / HTTP/1.1\nHost: x\n\n", 400, 404),
+    (b"GET / HTTP/1.1\nHost: localhost\n\n", 400, 404),
     (b"GET / HTTP/1.1\r\n" + HOST + b"Expect: " + SECRET.encode() + b"\r\n\r\n", 417, 404),
     (b"GET /nothing HTTP/1.1\r\nConnection: close\r\n" + HOST + b"SCRIPT_NAME: /1\r\n\r\n", 404, 404),
     (POST + b"Content-Length: 5x\r\n\r\n{}", 400, 400),
@@ -146,8 +146,8 @@ def test_a_connection_without_a_request_is_closed_without_an_answer(gunicorn: Ap
 def test_requests_that_come_together_are_answered_in_order(gunicorn: ApiProcess) -> None:
     body = json.dumps(document("name", 7)).encode()
     posted = POST + b"Content-Length: %d\r\n\r\n" % len(body) + body
-    last = b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    first = b"GET /problems/not_json HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    first = b"GET /problems/not_json HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with opened(gunicorn.port, first + posted * 2 + last) as client, client.makefile("rb") as stream:
         statuses = re.findall(rb"HTTP/1.1 (\d+) ", stream.read())
     assert statuses == [b"200", b"422", b"422", b"404"]

@@ -20,7 +20,7 @@ from api.server_worker import BufferingWorker, Connection
 WAIT_S = 20.0
 SIZE_BYTES = 10_000_000
 """More than the buffers of a connection take."""
-GET = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+GET = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class DrivenWorker(BufferingWorker):
@@ -141,7 +141,7 @@ def test_a_client_that_leaves_before_its_answer_is_dropped(worker: DrivenWorker)
 
 def test_a_client_that_leaves_before_it_is_asked_for_its_body_is_dropped(worker: DrivenWorker) -> None:
     _, client = connected(worker)
-    client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    client.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
     client.close()
     for _ in turns(worker):
         if not worker.nr_conns:

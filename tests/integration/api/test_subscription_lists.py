@@ -123,6 +123,17 @@ def test_filters_choose_what_they_say(client: FlaskClient, query: str) -> None:
     assert shown(client, f"{PATH}?{query}&limit=2") == expected
 
 
+@pytest.mark.parametrize(
+    "text", ["a\u00a0b", "\u200bzero width", "soft\u00adhyphen", "\U0001f468\u200d\U0001f4bb", "\ue000", " a "]
+)
+def test_every_name_that_a_registration_accepts_can_be_found(client: FlaskClient, text: str) -> None:
+    sent = document() | {"name": text, "external_id": text, "labels": {"team": text, "none": ""}}
+    created = client.post(PATH, json=sent).get_json()["id"]
+    for wanted in ({"name": text}, {"external_id": text}, {"label": f"team:{text}"}, {"label": "none:"}):
+        found = client.get(PATH, query_string=wanted)
+        assert [one["id"] for one in found.get_json()] == [created], wanted
+
+
 @pytest.mark.usefixtures("filled")
 def test_rows_show_health_reason_and_lag(client: FlaskClient) -> None:
     rows = {int(one["id"][-12:], 16): one for page in pages(client, PATH) for one in page}

@@ -17,6 +17,7 @@ from api.resources.administration.schemas import SwitchSchema
 from api.resources.key.schemas import NewKeySchema
 from api.resources.subscription import authentication_schemas, validators
 from api.resources.subscription.schemas import SubscriptionSchema
+from webhookd.flow.attempt.signature import SigningKind, new_secret
 
 OWN = {
     "api.resources.subscription.authentication_schemas",
@@ -34,7 +35,29 @@ URLS = [
     *["https://a:65536", "https://u@a", "https://a#b", "https://a/b c", "https://-a", "https://a-", "https://a_b"],
     *["https://[::1]", "https://[::]:1/", "https://[1:2:3:4:5:6:7:8]", "https://[1:2]", "https://[:1]", "//a"],
     *["https://[1::8]", "https://[1:2:3:4:5:6::8]", "https://[1:2:3:4:5:6:7::]", "https://a?b", "https://a\n"],
-    *["https://[1:2:3:4:5:6:7::8]", "https://[1::2::3]"],
+    *[
+        "https://[1:2:3:4:5:6:7::8]",
+        "https://[1::2::3]",
+        "https://a/%zz",
+        "https://a/%4",
+        "https://a/%41",
+        "https://a/%",
+    ],
+    *[f"https://a/x{char}y" for char in '{}|^"<>`\\'],
+]
+
+SECRETS = [
+    *[new_secret(SigningKind.HMAC_SHA256, bytes(count)) for count in range(20, 70)],
+    *[new_secret(SigningKind.ED25519, bytes(count)) for count in range(30, 70)],
+    *["", "whsec_", "whsk_", f"whsec_{'A' * 32}=", f"whsec_{'A' * 32}==", f"whsec_{'-' * 32}", f"whsec_{'A' * 32}\n"],
+    *[
+        f"whpk_{'A' * 43}=",
+        f"whsk_{'A' * 43}",
+        f"whsec_{'A' * 33}",
+        f"whsec_{'A' * 34}==",
+        f"whsec_{'A' * 31}=",
+        "****",
+    ],
 ]
 
 CASES: dict[str, tuple[Callable[[str], None], list[str]]] = {
@@ -48,6 +71,8 @@ CASES: dict[str, tuple[Callable[[str], None], list[str]]] = {
     patterns.CLIENT_TEXT: (authentication_schemas.client_text, ["a b~", "", "ü", "a\n", "\x7f"]),
     patterns.AUDIENCE: (authentication_schemas.audience, ["https://a", "", "ü", "a\n"]),
     patterns.SCOPE: (authentication_schemas.scope, ["a", "a b", "", " a", "a  b", 'a"', "a\\", "a\n", "ü"]),
+    patterns.SIGNING_SECRET: (validators.signing_secret, SECRETS),
+    patterns.NEW_SIGNING_SECRET: (validators.new_signing_secret, SECRETS),
 }
 """Values on both sides of each pattern; what the pattern says is compared with what the validator does."""
 

@@ -65,7 +65,11 @@ def test_patch_changes_what_it_names_only() -> None:
 
 def test_null_gives_a_field_its_default() -> None:
     after = patched(render(subscription()), {"configuration": {"batching": None, "alerting": {"alert_emails": None}}})
-    assert after["configuration"]["batching"] == {"max_batch_size": 1, "max_batch_interval_seconds": 1}
+    assert after["configuration"]["batching"] == {
+        "max_batch_size": 1,
+        "max_batch_interval_seconds": 1,
+        "max_batch_bytes": None,
+    }
     assert after["configuration"]["alerting"]["alert_emails"] == []
 
 

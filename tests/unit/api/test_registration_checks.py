@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from api.extensions.bounded_calls import BoundedCalls
 from api.resources.subscription.checks import CALLS, DEADLINE_S, RegistrationChecks
@@ -76,15 +77,32 @@ def test_interval_of_batches_of_one_has_no_effect() -> None:
     assert found(plain(batching=Batching(max_batch_size=2, max_batch_interval_s=60.0))) == []
 
 
-def test_refused_address_is_named_with_reason_and_setting() -> None:
+def test_refused_addresses_are_named_by_their_rules_only() -> None:
     given = plain()
-    [(field, code, reason)] = found(given, resolver=lambda _host, _port: ["10.0.0.5", "127.0.0.1"])
+    with capture_logs() as logs:
+        [(field, code, reason)] = found(given, resolver=lambda *_: ["10.0.0.5", "127.0.0.1", "::ffff:10.0.0.6"])
     assert (field, code) == ("destination.webhook.url", "address_refused")
-    assert "leads to 10.0.0.5" in reason
-    assert "(private)" in reason
+    assert "(loopback, private)" in reason
     assert "WEBHOOKD_EGRESS_ALLOW" in reason
+    assert "10.0.0" not in reason, "a tenant must not learn the addresses of internal names"
+    assert [line["addresses"] for line in logs if line["event"] == "host_refused"] == [
+        {"10.0.0.5": "private", "127.0.0.1": "loopback", "::ffff:10.0.0.6": "private"}
+    ]
     allowed = Settings(egress_allow=("10.0.0.0/8",))
     assert found(given, resolver=lambda _host, _port: ["10.0.0.5"], settings=allowed) == []
+    forbidden = Settings(egress_forbid=("8.8.0.0/16",))
+    [(_, code, reason)] = found(given, settings=forbidden)
+    assert (code, "network_forbidden" in reason) == ("address_refused", True)
+
+
+def test_url_of_before_a_rule_is_named_without_a_look_up() -> None:
+    def asked(_host: str, _port: int) -> Sequence[str]:
+        raise AssertionError("nothing will be sent to it")
+
+    rules = Settings(egress_allow_ports=("8443",))
+    [(field, code, reason)] = found(plain(), settings=rules, resolver=asked)
+    assert (field, code) == ("destination.webhook.url", "url_refused")
+    assert reason == "has a port to which this installation sends nothing (the rule port_not_allowed)"
 
 
 def test_one_allowed_address_is_enough() -> None:
@@ -108,6 +126,9 @@ def test_egress_proxy_resolves_names_itself() -> None:
     assert found(plain(), resolver=asked, settings=through) == []
     literal = plain(destination=Destination(url="https://10.0.0.5/hook"))
     [(_, code, _)] = found(literal, resolver=lambda host, _port: [host], settings=through)
+    assert code == "address_refused"
+    judging = through.model_copy(update={"egress_proxy_judges": False})
+    [(_, code, _)] = found(plain(), resolver=lambda _host, _port: ["10.0.0.5"], settings=judging)
     assert code == "address_refused"
 
 
@@ -193,6 +214,13 @@ def test_nothing_is_said_about_what_a_policy_hides() -> None:
     hidden = plain("\"order-id\" == 'A1'", policies=visible)
     assert [code for _, code, _ in found(hidden)] == ["filter_passes_nothing"]
     assert found(replace(hidden, policies={"orders": OPEN_TOPIC})) == []
+
+
+def test_nothing_is_said_about_a_topic_that_is_not_allowed() -> None:
+    missing = MemoryKafkaAdmin({})
+    assert [code for _, code, _ in found(plain(), kafka=missing)] == ["topic_missing"]
+    denied = {"orders": TopicPolicies(governed=False, open=False)}
+    assert found(plain(policies=denied), kafka=missing) == []
 
 
 def test_errors_of_a_filter_are_counted() -> None:

@@ -77,6 +77,7 @@ def test_failing_deliveries_are_shown_beside_healthy() -> None:
             "next_attempt_at": iso(30.0),
             "lanes": 4,
             "lanes_failing": 1,
+            "limited_by": None,
             "last_failure": {
                 "code": "dns_failed",
                 "timestamp": iso(2.0),

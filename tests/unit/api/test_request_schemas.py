@@ -16,6 +16,7 @@ from api.resources.policy.dry_run_schemas import DryRunSchema
 from api.resources.policy.schemas import PolicyPageSchema, PolicySchema, VersionPageSchema
 from api.resources.subscription.list_parameters import ListSchema
 from api.resources.subscription.schemas import SubscriptionSchema
+from api.resources.subscription.signing_schemas import SigningRotationSchema
 from documentation.reference.api_page import document
 
 REQUESTS: list[type[Schema]] = [
@@ -28,6 +29,7 @@ REQUESTS: list[type[Schema]] = [
     OlderThanSchema,
     NewKeySchema,
     RotationSchema,
+    SigningRotationSchema,
     KeyPageSchema,
     PolicySchema,
     PolicyPageSchema,

@@ -1,8 +1,10 @@
 """Which deliveries leave now: full batches alone, leftovers mixed, and nothing too early."""
 
+import sys
+
 import pytest
 
-from tests.harness.lanes import TOPIC, WANTED, accumulator, fill, lane_of, offsets_in, offsets_of, records
+from tests.harness.lanes import TOPIC, WANTED, accumulator, fill, lane, lane_of, offsets_in, offsets_of, records
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import DeliveryLimits
 from webhookd.flow.offsets.position import Partition
@@ -110,7 +112,53 @@ def test_byte_bound_makes_a_lane_with_large_records_ready() -> None:
     made = accumulator(1, size=100, limits=DeliveryLimits(delivery_bytes=3000, delivery_target_s=0.25))
     lane_of(made).take(records(*range(5), size_bytes=1000), WANTED, 0.0)
     (delivery,) = made.ready(0.0)
-    assert offsets_of(delivery) == [[0, 1, 2]]
+    assert offsets_of(delivery) == [[0, 1], [2, 3]]
+
+
+def body_bytes(count: int) -> int:
+    """How large the body of so many records is."""
+    one = lane()
+    one.take(records(*range(count)), WANTED, 0.0)
+    return len(one.form_batch(count, sys.maxsize).body)
+
+
+@pytest.mark.parametrize(("short_by", "taken"), [(0, 3), (1, 2)])
+def test_body_has_at_most_max_batch_bytes(short_by: int, taken: int) -> None:
+    made = accumulator(1, size=100, max_bytes=body_bytes(3) - short_by)
+    fill(made, 0, range(3))
+    (delivery,) = made.ready(5.0)
+    assert [batch.records for batch in delivery.batches] == [taken]
+    assert len(delivery.batches[0].body) == body_bytes(taken)
+
+
+def test_batch_of_exactly_max_batch_bytes_does_not_wait() -> None:
+    made = accumulator(1, size=100, max_bytes=body_bytes(3))
+    fill(made, 0, range(2))
+    assert made.ready(0.0) == []
+    fill(made, 0, [2])
+    assert [offsets_of(delivery) for delivery in made.ready(0.0)] == [[[0, 1, 2]]]
+
+
+def test_all_batches_that_the_bytes_fill_leave_in_one_delivery() -> None:
+    made = accumulator(1, size=100, max_bytes=body_bytes(2))
+    fill(made, 0, range(5))
+    assert [offsets_of(delivery) for delivery in made.ready(0.0)] == [[[0, 1], [2, 3]]]
+
+
+@pytest.mark.parametrize(("short_by", "shares"), [(0, (2, 1)), (1, (2,))])
+def test_mixed_body_has_at_most_max_batch_bytes(short_by: int, shares: tuple[int, ...]) -> None:
+    made = accumulator(2, size=100, max_bytes=body_bytes(3) - short_by)
+    fill(made, 0, range(2), now=0.0)
+    fill(made, 1, range(2), now=0.1)
+    first, *_ = made.ready(0.2)
+    assert first.records_per_lane == shares
+
+
+def test_record_that_is_larger_than_max_batch_bytes_is_sent_alone() -> None:
+    made = accumulator(1, size=100, max_bytes=1000)
+    lane_of(made).take([*records(0), *records(1, size_bytes=2000), *records(2)], WANTED, 0.0)
+    (delivery,) = made.ready(5.0)
+    assert offsets_of(delivery) == [[0], [1]]
 
 
 def test_deliveries_stay_near_the_byte_bound() -> None:

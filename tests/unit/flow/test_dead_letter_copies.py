@@ -1,7 +1,7 @@
 """Which copy of dead letters is written next, and which are given up. The test sets the times."""
 
 from tests.harness.dead_letters import dead_letter
-from tests.harness.subscriptions import ID, OTHER_ID
+from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.flow.dead_letter import CopyFailure, FailedCopy
 from webhookd.flow.settlement.dead_letter_copies import (
     FIRST_PAUSE_S,
@@ -16,7 +16,7 @@ from webhookd.flow.settlement.dead_letter_copies import (
 
 def copy(topic: str = "dead", offset: int = 0, *, of: str = ID, since: float = 0.0, count: int = 1) -> DeadLetterCopy:
     dead_letters = [dead_letter(of, offset + n) for n in range(count)]
-    return DeadLetterCopy(topic=topic, subscription_id=of, dead_letters=dead_letters, since=since)
+    return DeadLetterCopy(topic=topic, subscription=subscription(of), dead_letters=dead_letters, since=since)
 
 
 def refused(of: DeadLetterCopy, failure: CopyFailure = CopyFailure.REFUSED) -> list[FailedCopy]:
@@ -116,7 +116,7 @@ def test_copies_of_the_largest_topic_are_given_up() -> None:
     large = [dead_letter(ID, n, MAX_TOTAL_BYTES // 4) for n in range(4)]
     copies = with_waiting(copy("small"))
     for n, one in enumerate(large):
-        copies.add(DeadLetterCopy(topic="large", subscription_id=ID, dead_letters=[one], since=float(n)))
+        copies.add(DeadLetterCopy(topic="large", subscription=subscription(), dead_letters=[one], since=float(n)))
     assert [(gone.topic, gone.since) for gone in copies.give_up(5.0)] == [("large", 0.0)]
 
 
@@ -127,3 +127,36 @@ def test_failure_expires_without_further_attempts() -> None:
     while_waiting = copies.problem("dead", ID, MAX_AGE_S + 1.0)
     copies.give_up(MAX_AGE_S + 1.0)
     assert (bool(while_waiting), copies.problem("dead", ID, MAX_AGE_S + 1.0)) == (True, "")
+
+
+def test_copies_of_subscriptions_that_are_not_current_are_withdrawn() -> None:
+    copies = with_waiting(copy(offset=1), copy(offset=2, of=OTHER_ID), copy("other", 3))
+    copies.withdraw(lambda one: one.id == OTHER_ID)
+    assert (next_copy(copies, 0.0).dead_letters[0].offset, len(copies)) == (2, 0)
+
+
+def test_withdrawn_copy_has_ended_when_its_attempt_has() -> None:
+    copies = with_waiting(copy())
+    found = next_copy(copies, 0.0)
+    copies.withdraw(lambda _: True)
+    before = copies.withdrawn_ended
+    copies.withdraw(lambda _: False)
+    during = copies.withdrawn_ended
+    copies.attempted(found, refused(found), 0.0)
+    assert (before, during, copies.withdrawn_ended, len(copies)) == (True, False, True, 0)
+
+
+def test_postponed_copy_is_the_next_one_after_a_pause() -> None:
+    copies = with_waiting(copy(offset=1), copy(offset=2))
+    assert copies.postpone(next_copy(copies, 0.0), 0.0) == []
+    assert (copies.next(0.0), copies.wait_s(0.0)) == (None, FIRST_PAUSE_S)
+    assert next_copy(copies, FIRST_PAUSE_S).dead_letters[0].offset == 1
+    assert copies.problem("dead", ID, 0.0) is None
+
+
+def test_copy_that_is_withdrawn_before_it_is_postponed_does_not_come_back() -> None:
+    copies = with_waiting(copy())
+    found = next_copy(copies, 0.0)
+    copies.withdraw(lambda _: False)
+    copies.postpone(found, 0.0)
+    assert (len(copies), copies.withdrawn_ended) == (0, True)

@@ -7,6 +7,7 @@ from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.status.delivery_status import DeliveryState, DeliveryStatus, delivery_status
+from workers.ingest.consumer.subscription_health import SubscriptionHealth
 
 WALL = 1_700_000_000.0
 FAILED_AT = WALL - 5.0
@@ -95,3 +96,13 @@ def test_small_clock_drift_is_no_change() -> None:
     shown = status_of(retrying())
     near, far = (replace(shown, next_attempt_at=shown.next_attempt_at + apart_s) for apart_s in (0.5, 5.0))
     assert (shown.differs(near), shown.differs(far), shown.differs(replace(shown, attempt=2))) == (False, True, True)
+
+
+def test_what_holds_records_back_is_shown_as_soon_as_it_changes() -> None:
+    health = SubscriptionHealth(subscription_id="s1", since=WALL)
+    lanes = accumulator().lanes.values()
+    changes = [
+        health.update_delivery_status(lanes, MAX_ATTEMPTS, monotonic=0.0, wall=WALL, limited_by=reason)
+        for reason in ("", "rate_limit", "rate_limit", "")
+    ]
+    assert changes[1:] == [True, False, True]

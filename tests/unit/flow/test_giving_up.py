@@ -21,7 +21,6 @@ from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
 from webhookd.flow.offsets.commit_metadata import CommitMetadata
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST, ExhaustedBatch
 from webhookd.flow.settlement.in_flight import MAX_WORKER_LOSSES, InFlightDeliveries, ReportEffect
-from webhookd.flow.settlement.lane_updates import LONGEST_COOLDOWN_S, SHORTEST_COOLDOWN_S
 from webhookd.flow.subscription import OnExhausted
 
 LEASE_S = TIMEOUTS.lease_s + TIMEOUTS.request_deadline_s
@@ -201,33 +200,6 @@ def test_probe_waits_as_long_as_the_endpoint_asked() -> None:
     assert at.lane.circuit.probe_at == 600.0
 
 
-def test_429_makes_the_lane_pause_between_deliveries() -> None:
-    at = scene()
-    delivery = at.dispatched()
-    at.report(delivery, ReportKind.RETRY, failure=BUSY)
-    at.report(delivery, ReportKind.RETRY, failure=BUSY)
-    at.report(delivery, ReportKind.FINISHED, done=1)
-    assert (at.accumulator.ready(2 * SHORTEST_COOLDOWN_S - 0.01), at.lane.cool_down_s) == ([], SHORTEST_COOLDOWN_S)
-    assert at.accumulator.ready(2 * SHORTEST_COOLDOWN_S) != []
-
-
-def test_lane_is_due_after_its_pause_without_new_records() -> None:
-    at = scene()
-    delivery = at.dispatched()
-    at.report(delivery, ReportKind.RETRY, failure=BUSY)
-    at.now = 5.0
-    at.report(delivery, ReportKind.FINISHED, done=1)
-    assert at.accumulator.due_at() == at.now + SHORTEST_COOLDOWN_S
-
-
-def test_pause_is_bounded() -> None:
-    at = scene()
-    delivery = at.dispatched()
-    for _ in range(20):
-        at.report(delivery, ReportKind.RETRY, failure=BUSY)
-    assert at.lane.cool_down_s == LONGEST_COOLDOWN_S
-
-
 def test_changed_policy_closes_the_circuit() -> None:
     at = scene(OnExhausted.DEAD_LETTER)
     at.lane.restore(CommitMetadata(failed_attempts=5, failed_probes=3), 0.0)
@@ -244,3 +216,10 @@ def test_lane_is_dispatched_later_after_the_second_worker_loss() -> None:
     first = at.lane.dispatch_not_before
     at.lose_worker(at.dispatched())
     assert (first, at.lane.dispatch_not_before > at.now) == (0.0, True)
+
+
+def test_probes_count_as_attempts_of_their_batch() -> None:
+    at = scene()
+    at.lane.restore(CommitMetadata(failed_attempts=5, failed_probes=3), 0.0)
+    at.lane.circuit.state = CircuitState.HALF_OPEN
+    assert at.dispatched().failures == 8

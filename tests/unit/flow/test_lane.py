@@ -111,7 +111,7 @@ def test_batch_takes_the_oldest_records() -> None:
 def test_batch_keeps_the_byte_bound() -> None:
     one = lane()
     one.take(records(1, 2, 3, 4, size_bytes=1000), WANTED, 0.0)
-    assert one.form_batch(100, 2000).records == 2
+    assert one.form_batch(100, 2500).records == 2
 
 
 def test_batch_takes_at_least_one_record_however_large() -> None:

@@ -4,7 +4,6 @@ import pytest
 
 from webhookd.flow.attempt.response_head import (
     LONGEST_WAIT_S,
-    ends_with_connection,
     field_value,
     parse_head,
     retry_after_s,
@@ -65,18 +64,3 @@ def test_retry_after_reads_seconds_and_dates(value: str, wait_s: float | None) -
 
 def test_head_without_retry_after_gives_none() -> None:
     assert retry_after_s(head("Server: s"), NOW) is None
-
-
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        ([], True),
-        (["Content-Length: 5"], False),
-        (["Transfer-Encoding: chunked"], False),
-        (["Transfer-Encoding: gzip, Chunked"], False),
-        (["Transfer-Encoding: gzip"], True),
-        (["Transfer-Encoding: chunked, gzip"], True),
-    ],
-)
-def test_body_without_length_ends_with_connection(lines: list[str], expected: bool) -> None:
-    assert ends_with_connection(head(*lines)) is expected

@@ -4,11 +4,13 @@ import pytest
 
 from tests.harness.lanes import TIMEOUTS, accumulator, fill, tokens
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
+from webhookd.flow.destination import LONGEST_TIMEOUT_S
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from webhookd.flow.settlement.policy_confirmation import MARKER_TIMEOUT_S, PolicyConfirmation
 
 SILENT_S = TIMEOUTS.lease_s + TIMEOUTS.request_deadline_s
+LONGEST_S = TIMEOUTS.lease_s + LONGEST_TIMEOUT_S
 ENDS = [ReportKind.RETRY, ReportKind.FINISHED, ReportKind.EXHAUSTED, ReportKind.STALE, ReportKind.GONE]
 
 
@@ -20,7 +22,10 @@ class Scene:
         self.in_flight = InFlightDeliveries(TIMEOUTS, tokens("epoch"), lambda: 0.5)
         self.markers: list[str] = []
         self.confirmed: list[int] = []
-        self.confirmation = PolicyConfirmation(self.in_flight, self.markers.append, lambda: self.now, tokens("marker"))
+        self.copies_ended = True
+        self.confirmation = PolicyConfirmation(
+            self.in_flight, self.markers.append, lambda: self.now, tokens("marker"), lambda: self.copies_ended
+        )
 
     def published(self) -> Delivery:
         made = accumulator()
@@ -106,6 +111,15 @@ def test_claim_that_is_reported_before_the_marker_is_waited_for(scene: Scene) ->
     assert scene.confirmed_now() == [1]
 
 
+def test_copy_that_is_being_written_is_waited_for(scene: Scene) -> None:
+    scene.request(1)
+    scene.copies_ended = False
+    scene.read_marker()
+    assert scene.confirmed_now() == []
+    scene.copies_ended = True
+    assert scene.confirmed_now() == [1]
+
+
 def test_claimed_retry_is_waited_for(scene: Scene) -> None:
     delivery = scene.claimed()
     drop(delivery)
@@ -127,6 +141,23 @@ def test_silent_worker_is_waited_for_until_its_lease_and_deadline_are_over(scene
     assert scene.confirmed_now() == []
     scene.now += 0.1
     assert scene.confirmed_now() == [1]
+
+
+def test_delivery_that_a_worker_has_claimed_from_the_process_before_is_waited_for(scene: Scene) -> None:
+    scene.request(1)
+    scene.in_flight.superseded.add_claimed(["elsewhere"], scene.now)
+    scene.read_marker()
+    scene.now += LONGEST_S - 0.1
+    assert scene.confirmed_now() == []
+    scene.now += 0.1
+    assert scene.confirmed_now() == [1]
+
+
+def test_version_is_confirmed_again_after_a_takeover(scene: Scene) -> None:
+    for count in (1, 2):
+        scene.request(1)
+        scene.read_marker()
+        assert scene.confirmed_now() == [1] * count
 
 
 def test_suspension_of_this_process_extends_the_wait(scene: Scene) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from webhookd import __version__
 from webhookd.errors import InvalidInput
-from webhookd.flow.attempt.target import Target, request_head
+from webhookd.flow.attempt.target import Target, check_url, request_head
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,80 @@ def test_refusal_says_what_to_write(url: str, reason: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         Target.parse(url)
     assert refused.value.detail == reason
+
+
+FOREIGN = "has the character {0}, which is in no URL: write {1} for it"
+NO_OCTET = "has a % that two hexadecimal digits do not follow: write %25 for a % that means itself"
+UNPRINTABLE = "has a space, a control character or a backslash"
+LOGIN = "has a user or a password: send it in a header"
+NO_HOST_NAME = "has a host that is not a host name"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        *[(f"https://a.example/x{char}y", FOREIGN.format(char, code)) for char, code in (
+            ("{", "%7B"), ("}", "%7D"), ("|", "%7C"), ("^", "%5E"), ('"', "%22"), ("<", "%3C"), (">", "%3E"),
+            ("`", "%60"),
+        )],
+        *[(f"https://a{char}.example/", NO_HOST_NAME) for char in '{}|^"<>`%'],
+        ("https://a.example/?q={id}", FOREIGN.format("{", "%7B")),
+        ("https://a.example/%zz", NO_OCTET),
+        ("https://a.example/%", NO_OCTET),
+        ("https://a.example/%4", NO_OCTET),
+        ("https://a.example/?a=100%", NO_OCTET),
+        ("https://a.example/%%34%31", NO_OCTET),
+        ("https://a.example/%ⅫA", NO_OCTET),
+        ("https://a.example/\\b", UNPRINTABLE),
+        ("https://a.example/a b", UNPRINTABLE),
+        ("https://a.example\\@b.example/", UNPRINTABLE),
+        ("https://a.example@b.example/", LOGIN),
+        ("https://a.example:443@b.example/", LOGIN),
+        ("https://@b.example/", LOGIN),
+        ("https://a%40b.example/", NO_HOST_NAME),
+        ("https://a.example%2f@b.example/", LOGIN),
+        ("https://a.example#@b.example/", "has a fragment, which is never sent: leave out the # and what follows"),
+        ("https://%31%32%37.0.0.1/", NO_HOST_NAME),
+        ("https://a.example../", NO_HOST_NAME),
+        ("https://./", NO_HOST_NAME),
+        ("https://a..example/", NO_HOST_NAME),
+        ("https://[::1%25lo]/", "has a host that is not an IPv6 address"),
+        ("https://a.example:65536/", "has a port that is not between 1 and 65535"),
+        ("https://a.example:+443/", "has a port that is not between 1 and 65535"),
+        ("https://a.example:/", "has no port after the colon"),
+        ("gopher://a.example/", "has the scheme gopher: write http or https"),
+        ("https://" + "a" * 2041, "is longer than 2048 characters"),
+    ],
+)  # fmt: skip
+def test_url_that_may_not_be_registered_is_refused_with_its_reason(url: str, reason: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check_url(url)
+    assert (refused.value.field, refused.value.detail) == ("url", reason)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://a.example/?a[]=1&b=%7B%7d", "a.example"),
+        ("https://a.example./", "a.example."),
+        ("https://①②⑦.⓪.⓪.①/", "127.0.0.1"),
+        ("https://127。0。0。1/", "127.0.0.1"),
+        ("https://127\uff0e0\uff0e0\uff0e1/", "127.0.0.1"),
+        ("https://\uff11\uff12\uff17.0.0.1/", "127.0.0.1"),
+        ("https://ⓛocalhost/", "localhost"),
+        ("https://0x7F.1/", "0x7f.1"),
+        ("https://a.example/a@b", "a.example"),
+        ("https://a.example?@b.example/", "a.example"),
+        ("https://a.example/" + "%41" * 10, "a.example"),
+    ],
+)
+def test_url_that_may_be_registered_has_the_host_that_is_judged(url: str, host: str) -> None:
+    check_url(url)
+    assert Target.parse(url).host == host
+
+
+def test_url_that_an_earlier_version_has_stored_is_still_sent_to() -> None:
+    assert Target.parse("https://a.example/{id}?x=100%").path == "/{id}?x=100%"
 
 
 TARGET = Target.parse("https://example.com:8443/hook?x=1")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhookd.flow.policy.topic_pattern import matches
+from webhookd.flow.policy.topic_pattern import TopicPatterns, matches
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,26 @@ from webhookd.flow.policy.topic_pattern import matches
 )
 def test_only_the_asterisk_is_special(pattern: str, topic: str, matched: bool) -> None:
     assert matches(pattern, topic) is matched
+
+
+@pytest.mark.parametrize(
+    "topic", ["orders", "orders.eu", "orders.eu.1", "a", "aa", "aba", "ab", "", "a\nb", "x.orders"]
+)
+def test_search_among_many_patterns_finds_what_matches_alone(topic: str) -> None:
+    patterns = [
+        "orders",
+        "*",
+        "orders*",
+        "*orders",
+        "orders.*.1",
+        "a*a",
+        "a*b*a",
+        "a*",
+        "orders",
+        "",
+        "a*b",
+        "**",
+        "*.*",
+    ]
+    alone = [place for place, pattern in enumerate(patterns) if matches(pattern, topic)]
+    assert TopicPatterns(patterns).matching(topic) == alone

@@ -1,16 +1,26 @@
 """The sender of one delivery. The test feeds it outcomes and moves the clock."""
 
+import base64
+import hmac
 from dataclasses import dataclass, replace
 
 import pytest
 from structlog.testing import capture_logs
 
 from tests.harness.delivery_senders import LIMITS, OK, SenderScene, answer, no_answer
+from tests.harness.lanes import WANTED, Record, lane
+from tests.harness.subscriptions import SECRET
 from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
+from webhookd.flow.attempt.signature import SigningKind, new_secret, parse_secret, signer_of
+from webhookd.flow.attempt.success_codes import statuses_of
+from webhookd.flow.batching.batch import Batch
+from webhookd.flow.destination import SigningSecret
 from webhookd.flow.subscription import Retry
 from workers.delivery.access_tokens import TokenSource
 from workers.delivery.delivery_sender import SUCCESS_BODY_BYTES
+
+OTHER_SECRET = new_secret(SigningKind.HMAC_SHA256, b"b" * 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +49,59 @@ def test_request_carries_the_webhook_headers() -> None:
     scene = SenderScene()
     request = scene.sender(batches=1).advance(None) or b""
     head, _, body = request.partition(b"\r\n\r\n")
-    assert head.split(b"\r\n")[-3:] == [b"webhook-id: msg_0", b"webhook-timestamp: 1700000000", b"Content-Length: 6"]
+    assert head.split(b"\r\n")[-4:] == [
+        b"webhook-id: msg_0",
+        b"webhook-timestamp: 1700000000",
+        b"webhook-attempt: 1",
+        b"Content-Length: 6",
+    ]
     assert (head.startswith(scene.template.head), body) == (True, b"body-0")
+
+
+@pytest.mark.parametrize(("failures", "attempt", "number"), [(0, 0, 1), (0, 2, 3), (4, 0, 5), (4, 2, 7)])
+def test_request_says_which_attempt_it_is(failures: int, attempt: int, number: int) -> None:
+    scene = SenderScene()
+    sender = scene.sender(batches=2, failures=failures, attempt=attempt)
+    first, second = sender.advance(None) or b"", sender.advance(OK) or b""
+    assert b"\r\nwebhook-attempt: %d\r\n" % number in first
+    assert b"\r\nwebhook-attempt: 1\r\n" in second
+
+
+@pytest.mark.parametrize(("trace", "records", "sent"), [(True, 1, True), (False, 1, False), (True, 2, False)])
+def test_request_of_one_record_passes_its_trace_context_on(*, trace: bool, records: int, sent: bool) -> None:
+    scene = SenderScene()
+    scene.template = replace(scene.template, trace=trace)
+    one = lane()
+    parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    one.take([Record(offset, pairs=(("traceparent", parent),)) for offset in range(records)], WANTED, 0.0)
+    sender = scene.sender(traced=True)
+    sender.batches = [one.form_batch(records, 1 << 20)]
+    request = sender.advance(None) or b""
+    assert (b"\r\ntraceparent: %b\r\nContent-Length: " % parent in request) is sent
+
+
+def test_success_codes_of_the_subscription_acknowledge() -> None:
+    scene = SenderScene()
+    scene.template = replace(scene.template, success=statuses_of(["201", "304"]))
+    sender = scene.sender(batches=3)
+    sender.advance(None)
+    sender.advance(answer(201))
+    sender.advance(answer(304))
+    assert sender.advance(answer(200)) is None
+    report = sender.report()
+    assert (report.kind, report.done, report.success and report.success.error) == (ReportKind.RETRY, 2, "")
+    assert (report.failure and report.failure.error) == "http_200"
+
+
+@pytest.mark.parametrize(("records", "kind"), [(1, ReportKind.EXHAUSTED), (2, ReportKind.DIVISIBLE)])
+def test_batch_of_several_records_that_is_too_large_is_divisible(records: int, kind: ReportKind) -> None:
+    scene = SenderScene()
+    sender = scene.sender()
+    sender.batches = [Batch("msg_0", records, b"body")]
+    sender.advance(None)
+    sender.advance(answer(413))
+    assert end_of(scene) == End(kind, 0)
+    assert sender.report().failure == LoggedExchange(scene.wall, "msg_0", 413, b"HTTP/1.1 413", b"", "http_413")
 
 
 def test_time_budget_ends_with_what_is_done() -> None:
@@ -251,6 +312,52 @@ def test_attempts_are_not_logged_unasked() -> None:
         sender.advance(None)
         sender.advance(OK)
     assert lines == []
+
+
+def headers_of(request: bytes | None) -> dict[str, str]:
+    """The headers of a request whose names begin with `webhook-`."""
+    lines = (request or b"").partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    return {name: value for name, _, value in (line.partition(": ") for line in lines) if name.startswith("webhook-")}
+
+
+def test_each_attempt_is_signed_with_its_own_time() -> None:
+    scene = SenderScene()
+    scene.template = replace(scene.template, signer=signer_of((SigningSecret(secret=SECRET),)))
+    seen = {}
+    for attempt, probe in ((0, False), (1, False), (2, True)):
+        scene.wall += 40.0
+        request = scene.sender(attempt=attempt, probe=probe).advance(None)
+        headers = headers_of(request)
+        content = f"msg_0.{int(scene.wall)}.".encode() + scene.body_of(request)
+        expected = base64.b64encode(hmac.digest(parse_secret(SECRET), content, "sha256")).decode()
+        assert headers == {
+            "webhook-id": "msg_0",
+            "webhook-timestamp": str(int(scene.wall)),
+            "webhook-attempt": str(attempt + 1),
+            "webhook-signature": f"v1,{expected}",
+        }
+        seen[headers["webhook-signature"]] = attempt
+    assert len(seen) == 3
+
+
+def test_replaced_secret_stops_signing_when_its_time_is_up() -> None:
+    """Within one delivery: neither a new template nor a restart is needed."""
+    scene = SenderScene()
+    signing = (SigningSecret(secret=OTHER_SECRET), SigningSecret(secret=SECRET, expires_at=scene.wall + 10))
+    scene.template = replace(scene.template, signer=signer_of(signing))
+    sender = scene.sender(batches=2)
+    before = headers_of(sender.advance(None))["webhook-signature"]
+    scene.wall += 10.0
+    after = headers_of(sender.advance(OK))["webhook-signature"]
+    assert (len(before.split(" ")), len(after.split(" "))) == (2, 1)
+
+
+def test_unsigned_request_has_no_signature() -> None:
+    assert headers_of(SenderScene().sender().advance(None)) == {
+        "webhook-id": "msg_0",
+        "webhook-timestamp": "1700000000",
+        "webhook-attempt": "1",
+    }
 
 
 class Tokens(TokenSource):

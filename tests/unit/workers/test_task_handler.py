@@ -1,7 +1,7 @@
 """What the task handler does with a task: claims, sends and reports it, and publishes retries of failed batches."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
 import msgspec
@@ -24,12 +24,14 @@ from webhookd.errors import QueueUnavailable, StoreUnavailable
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
 from webhookd.flow.batching.batch import decode_batches, encode_batches
-from webhookd.flow.dispatch.coordination import ClaimDenied, Publication
+from webhookd.flow.destination import RateLimit
+from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication
+from webhookd.flow.dispatch.request_quota import PermitRequest, Quota
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.delivery_sender import DeliverySender, RequestTemplate
 from workers.delivery.report_sender import ReportSender
-from workers.delivery.task_handler import BACK_OFF_S, TaskHandler
+from workers.delivery.task_handler import BACK_OFF_S, SPREAD, TaskHandler
 
 
 class Endpoint:
@@ -39,6 +41,7 @@ class Endpoint:
         self.scripted = scripted
         self.received: list[bytes] = []
         self.on_request: Callable[[], None] = lambda: None
+        self.on_wait: Callable[[float], None] = lambda _delay_s: None
 
     def submit(self, sender: DeliverySender) -> None:
         request = sender.advance(None)
@@ -48,6 +51,10 @@ class Endpoint:
             self.on_request()
             request = sender.advance(self.scripted.get(body, OK))
 
+    def submit_later(self, sender: DeliverySender, delay_s: float) -> None:
+        self.on_wait(delay_s)
+        self.submit(sender)
+
 
 class Templates:
     """The template of each subscription; None for `outdated` ones, an error for `unreadable` ones."""
@@ -56,6 +63,10 @@ class Templates:
         self.outdated: set[str] = set()
         self.unreadable: set[str] = set()
         self._template = template(retry)
+
+    def limit(self, quota: Quota) -> None:
+        """Give every subscription this quota."""
+        self._template = replace(self._template, quotas=(quota,))
 
     def templates(self, refs: list[DeliveryRef]) -> list[RequestTemplate | StoreUnavailable | None]:
         return [self._answer(one.subscription) for one in refs]
@@ -71,8 +82,8 @@ class FreezingCoordination(UnreliableCoordination):
 
     after_claim: Callable[[], None] = staticmethod(lambda: None)
 
-    def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
-        answers = super().claim(refs)
+    def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
+        answers = super().claim(refs, needed)
         self.after_claim()
         return answers
 
@@ -282,3 +293,35 @@ def test_task_without_any_template_goes_back_whole(build: Build) -> None:
     with pytest.raises(StoreUnavailable):
         scene.deliver(scene.published("d1"), scene.published("d2"))
     assert (scene.endpoint.received, scene.retries.empty()) == ([], True)
+
+
+CLOSED = Quota(subject="s1", rate=RateLimit(per_second=0.01, burst=1))
+ONE_AT_A_TIME = Quota(subject="s1", max_concurrent=1)
+
+
+def test_delivery_without_room_is_published_again_unchanged(build: Build) -> None:
+    scene = build()
+    scene.templates.limit(CLOSED)
+    first, second = scene.published("d1", batches=1), scene.published("d2", batches=1)
+    scene.deliver(first)
+    scene.deliver(second)
+    again, wait_s = scene.retries.get_nowait()
+    assert (scene.endpoint.received, again) == ([b"body-0"], second)
+    assert 99.0 < wait_s < 100.0 * (1 + SPREAD)
+    assert scene.ends(2) == [("d1", ReportKind.FINISHED, 1)]
+
+
+def test_permit_is_given_back_with_the_report(build: Build) -> None:
+    scene = build()
+    scene.templates.limit(ONE_AT_A_TIME)
+    for number in range(3):
+        scene.deliver(scene.published(f"d{number}", batches=1))
+    assert (len(scene.endpoint.received), scene.retries.empty()) == (3, True)
+
+
+def test_delivery_without_room_does_not_stop_its_task(build: Build) -> None:
+    scene = build()
+    scene.templates.limit(ONE_AT_A_TIME)
+    scene.deliver(*(scene.published(f"d{number}", batches=1) for number in range(3)))
+    refused = [scene.retries.get_nowait()[0].id for _ in range(2)]
+    assert (scene.endpoint.received, refused) == ([b"body-0"], ["d1", "d2"])

@@ -15,7 +15,7 @@ from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.settings import Settings
 from workers.celery_app import build_celery
-from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
+from workers.ingest.dispatch.task_publisher import Outgoing, Takeover, TaskPublisher
 from workers.task_names import FIRST
 
 
@@ -47,7 +47,10 @@ class Scene:
         self.coordination = StuckCoordination()
         self.unknown: SimpleQueue[Delivery] = SimpleQueue()
         self.app = build_celery(settings)
-        self.publisher = TaskPublisher(self.app, self.coordination, on_unknown=self._failed)
+        self.refused: set[str] = set()
+        self.publisher = TaskPublisher(
+            self.app, self.coordination, on_unknown=self._failed, may_publish=lambda id_: id_ not in self.refused
+        )
         self.publisher.start()
 
     def _failed(self, deliveries: Sequence[Delivery]) -> None:
@@ -121,3 +124,37 @@ def test_marker_is_reported_after_the_revocations_before_it(scene: Scene) -> Non
     reports, _ = scene.coordination.read_reports("ingest", "0", PATIENCE_S)
     assert [(report.kind, report.delivery) for report in reports] == [(ReportKind.FINISHED, "marker")]
     assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
+
+
+def test_claims_of_the_process_before_are_revoked_before_the_marker(scene: Scene) -> None:
+    ref, claimed = scene.published(), SimpleQueue[Sequence[str]]()
+    scene.coordination.claim([ref])
+    scene.coordination.become_unavailable()
+    scene.publisher.revoke_others(Takeover({ref.subscription}, {}, claimed.put))
+    scene.publisher.mark("ingest", "marker")
+    assert [scene.coordination.refusals.get(timeout=PATIENCE_S) for _ in range(2)] == ["revoke_others"] * 2
+    assert claimed.empty()
+    scene.coordination.unavailable = False
+    reports, _ = scene.coordination.read_reports("ingest", "0", PATIENCE_S)
+    assert [report.delivery for report in reports] == ["marker"]
+    assert claimed.get_nowait() == [ref.id]
+    assert not scene.coordination.are_current([ref])[0]
+
+
+def test_late_takeover_does_not_revoke_later_publications(scene: Scene) -> None:
+    old = scene.published()
+    scene.coordination.become_unavailable()
+    scene.publisher.revoke_others(Takeover({old.subscription}, {}, lambda _: None))
+    assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "revoke_others"
+    scene.coordination.unavailable = False
+    new = scene.published(1)
+    assert not isinstance(scene.coordination.claim([new])[0], ClaimDenied)
+
+
+def test_delivery_under_policies_that_are_too_old_is_not_published(scene: Scene) -> None:
+    scene.refused = {accumulator().subscription.id}
+    ref = scene.publish()
+    assert scene.unknown.get(timeout=PATIENCE_S).id == ref.id
+    assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
+    scene.refused = set()
+    assert not isinstance(scene.coordination.claim([scene.published()])[0], ClaimDenied)

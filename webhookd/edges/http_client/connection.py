@@ -25,6 +25,14 @@ READ_BYTES = 64 * 1024
 # A large body is sent in slices, so that the loop also serves the others. OpenSSL requires that a blocked write is
 # repeated with the same bytes, so `send` and `_write` use the same slices.
 WRITE_BYTES = 128 * 1024
+# A server with TLS 1.3 sends session tickets when the handshake ends. Its kernel may hold what it sends next (Nagle's
+# algorithm) until this side has acknowledged them, and drops it when the server closes with a part of the request
+# unread: an early 413 would be lost. So a new connection sends one TLS record. The rest follows the ticket of a resumed
+# session, or comes with the next sweep after the first ticket, or with the second sweep where no ticket comes: up to
+# 50 and 100 ms, once for a connection, and only for requests of more than this.
+FIRST_TLS_BYTES = 16 * 1024
+_HELD_SWEEPS = 2
+_QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # of Linux only
 
 _CONNECT_CODES = {errno.ECONNREFUSED: FailureCode.CONNECT_REFUSED, errno.ETIMEDOUT: FailureCode.CONNECT_TIMEOUT}
 _STILL_CONNECTING = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
@@ -51,12 +59,14 @@ class Connection:
     __slots__ = (
         "_address",
         "_fd",
+        "_holding",
         "_open",
         "_poller",
         "_recv",
         "_request",
         "_send",
         "_sent",
+        "_slice_bytes",
         "_sock",
         "_tls",
         "_tunnel",
@@ -88,6 +98,8 @@ class Connection:
         self._tls = tls
         self._tunnel = tunnel
         self._open = False
+        self._slice_bytes = WRITE_BYTES
+        self._holding = 0
         self.unsent = False
         self._request = b""
         self._sent = 0
@@ -114,7 +126,7 @@ class Connection:
         self._request = request
         self._sent = 0
         try:
-            self._sent = self._send(request if len(request) <= WRITE_BYTES else request[:WRITE_BYTES])
+            self._sent = self._send(request if len(request) <= self._slice_bytes else request[: self._slice_bytes])
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             pass  # `_write` starts from the first byte
         except OSError:
@@ -122,7 +134,15 @@ class Connection:
             return  # the other side has closed: the next read returns a response, an end or a reset
         if self._sent != len(request):
             self.unsent = True
-            self._poller.change(self._fd, IN | OUT)
+            self._holding = _HELD_SWEEPS if self._slice_bytes == FIRST_TLS_BYTES else 0
+            self._poller.change(self._fd, IN if self._holding else IN | OUT)
+
+    def sweep(self) -> None:
+        """Count the sweeps while the rest of a request waits for the server's session tickets; then send it."""
+        if self._holding:
+            self._holding -= 1
+            if not self._holding:
+                self._poller.change(self._fd, IN | OUT)
 
     def handle_events(self, events: int) -> None:
         """Continue after the poller reported events."""
@@ -153,6 +173,8 @@ class Connection:
         if self._tls is None or self._handshake_finished(self._tls):
             self._recv, self._send = self._sock.recv, self._sock.send
             self._open = True
+            if isinstance(self._sock, ssl.SSLSocket) and self._sock.version() == "TLSv1.3":
+                self._slice_bytes = FIRST_TLS_BYTES
             self._poller.change(self._fd, IN)
             self.owner.connection_ready(self)
 
@@ -201,11 +223,11 @@ class Connection:
         return False
 
     def _read(self) -> bool:
-        """Read once; returns whether that ended the exchange or the connection."""
+        """Read once; returns whether nothing is to be written now: the exchange or connection has ended, or waits."""
         try:
             data = self._recv(READ_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return False
+            return self._acknowledge_ticket()
         except ssl.SSLError as error:
             # With TLS 1.3 a server refuses the client's certificate only after the handshake.
             return self._handle_end(str(error), FailureCode.CONNECTION_RESET if self.used else FailureCode.TLS_FAILED)
@@ -221,6 +243,18 @@ class Connection:
         self._finish_response()
         return True
 
+    def _acknowledge_ticket(self) -> bool:
+        """Acknowledge the ticket that OpenSSL has read. After a full handshake most servers send a second one."""
+        if not self._holding or not isinstance(self._sock, ssl.SSLSocket):
+            return False
+        if _QUICK_ACK is not None:
+            self._sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        if self._sock.session_reused:
+            self._poller.change(self._fd, IN | OUT)
+        else:
+            self._holding = 1
+        return True
+
     def _handle_end(self, detail: str, code: FailureCode = FailureCode.CONNECTION_RESET) -> bool:
         if self.busy and self.reader.end():
             self._finish_response()
@@ -232,14 +266,16 @@ class Connection:
         self.busy = False
         if not self.used:
             self.used = True
+            self._slice_bytes = WRITE_BYTES
             if self._tls is not None and isinstance(self._sock, ssl.SSLSocket):
                 self._tls.store_session(self._sock, self.origin)
         self.owner.connection_ready(self)
 
     def _write(self) -> None:
+        self._holding, self._slice_bytes = 0, WRITE_BYTES
         try:
             with memoryview(self._request) as whole:
-                self._sent += self._send(whole[self._sent : self._sent + WRITE_BYTES])
+                self._sent += self._send(whole[self._sent : self._sent + self._slice_bytes])
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return
         except OSError:

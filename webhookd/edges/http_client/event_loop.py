@@ -1,23 +1,25 @@
 """The event loop: one thread that runs all HTTP exchanges of a process."""
 
+import heapq
+import itertools
 import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 
 from webhookd import logs
 from webhookd.clock import Monotonic, monotonic
 from webhookd.edges.http_client.connection_pool import ConnectionPool
 from webhookd.edges.http_client.dialing import DialContext
 from webhookd.edges.http_client.dns_resolver import DnsResolver, Resolver, resolve
+from webhookd.edges.http_client.egress_guard import EgressGuard, egress_policy
 from webhookd.edges.http_client.exchange import Exchanges, RequestSequence
 from webhookd.edges.http_client.limits import Limits
 from webhookd.edges.http_client.poller import Poller
 from webhookd.edges.http_client.tls import TlsContext, client_context
-from webhookd.errors import UnusableSetting
-from webhookd.flow.attempt.egress_policy import Network, parse_networks
 from webhookd.flow.attempt.egress_proxy import EgressProxy
 from webhookd.settings import Settings
 
@@ -64,12 +66,15 @@ class ExchangeLoop:
             clock=clock,
             limits=limits,
             tls=TlsContext(context or _context(settings)),
-            allowed=_allowed(settings),
+            guard=EgressGuard(policy=egress_policy(settings), clock=clock),
             proxy=_proxy(settings),
+            proxy_judges=settings.egress_proxy_judges,
         )
         self._exchanges = Exchanges(dial_context, self._pool)
         self._inbox: deque[Callable[[], None]] = deque()
         self._timers: list[_Timer] = []
+        self._delayed: list[tuple[float, int, RequestSequence]] = []
+        self._order = itertools.count()
         self._due_s = clock()
         self._polling = False
         self._ended = False
@@ -97,6 +102,13 @@ class ExchangeLoop:
         At least `body_bytes` of each response's body are kept, whatever the setting for activity is.
         """
         self._call_soon(partial(self._exchanges.begin, sequence, body_bytes))
+
+    def submit_later(self, sequence: RequestSequence, delay_s: float) -> None:
+        """Start a request sequence after a delay, or when the loop stops. Call it on the loop's thread."""
+        if self._stop_at_s is not None:
+            delay_s = 0.0
+        heapq.heappush(self._delayed, (self._clock() + delay_s, next(self._order), sequence))
+        self._due_s = min(self._due_s, self._delayed[0][0])
 
     def every(self, interval_s: float, callback: Callable[[], None]) -> None:
         """Call `callback` on the loop's thread every `interval_s`; it must not block."""
@@ -160,9 +172,10 @@ class ExchangeLoop:
     def _is_finished(self) -> bool:
         if self._stop_at_s is None:
             return False
-        return not self._exchanges.in_progress or self._clock() >= self._stop_at_s
+        return not (self._exchanges.in_progress or self._delayed) or self._clock() >= self._stop_at_s
 
     def _end(self) -> None:
+        self._begin_delayed(inf)
         self._call_logging_errors(self._exchanges.shut_down)
         self._dns.close()
         self._ended = True
@@ -172,6 +185,7 @@ class ExchangeLoop:
     def _begin_stop(self, stop_at_s: float) -> None:
         self._exchanges.closing = True
         self._stop_at_s = stop_at_s
+        self._begin_delayed(inf)
 
     def _add_timer(self, timer: _Timer) -> None:
         self._timers.append(timer)
@@ -183,7 +197,15 @@ class ExchangeLoop:
             if now >= timer.due_s:
                 timer.due_s = now + timer.interval_s
                 self._call_logging_errors(timer.callback)
+        self._begin_delayed(now)
         self._due_s = min((timer.due_s for timer in self._timers), default=now + 1.0)
+        if self._delayed:
+            self._due_s = min(self._due_s, self._delayed[0][0])
+
+    def _begin_delayed(self, until: float) -> None:
+        while self._delayed and self._delayed[0][0] <= until:
+            sequence = heapq.heappop(self._delayed)[2]
+            self._call_logging_errors(partial(self._exchanges.begin, sequence))
 
     def _empty_inbox(self) -> None:
         for _ in range(len(self._inbox)):  # what these calls add waits for the next iteration
@@ -204,13 +226,6 @@ def _context(settings: Settings) -> ssl.SSLContext:
     return client_context(settings.egress_ca_file, settings.egress_client_cert_file, settings.egress_client_key_file)
 
 
-def _allowed(settings: Settings) -> tuple[Network, ...]:
-    try:
-        return parse_networks(settings.egress_allow)
-    except ValueError as error:
-        raise UnusableSetting(str(error), setting="egress_allow") from error
-
-
 def _proxy(settings: Settings) -> EgressProxy | None:
     if settings.egress_proxy is None:
         return None
@@ -224,5 +239,5 @@ def _check_proxy(settings: Settings) -> None:
         EgressProxy.parse(settings.egress_proxy.get_secret_value())
 
 
-SETTING_CHECKS: Sequence[Callable[[Settings], object]] = (_context, _allowed, _check_proxy)
+SETTING_CHECKS: Sequence[Callable[[Settings], object]] = (_context, egress_policy, _check_proxy)
 """Each raises UnusableSetting for settings with which no request can be sent. The first one reads files."""

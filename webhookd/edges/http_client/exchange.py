@@ -7,6 +7,7 @@ from webhookd import logs
 from webhookd.edges.http_client.connection import Connection
 from webhookd.edges.http_client.connection_pool import ConnectionPool
 from webhookd.edges.http_client.dialing import Dial, DialContext
+from webhookd.edges.http_client.response_reader import ResponseReader
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.target import Target
 
@@ -57,9 +58,9 @@ class Exchanges:
         self.pool.sweep(now)
 
     def abort_all(self) -> None:
-        """Abort every exchange in progress; the outcome of its request is unknown."""
+        """Abort every exchange in progress; the outcome of a request without a status line is unknown."""
         for exchange in tuple(self.in_progress):
-            exchange.fail(FailureCode.SHUTDOWN, "aborted by webhookd")
+            exchange.abort()
 
     def shut_down(self) -> None:
         """End every exchange now and close every connection."""
@@ -73,6 +74,7 @@ class Exchange:
 
     __slots__ = (
         "_advance",
+        "_answered_s",
         "_body_bytes",
         "_connection",
         "_deadline_s",
@@ -92,7 +94,7 @@ class Exchange:
         self._connection: Connection | None = None
         self._dial: Dial | None = None
         self._request = b""
-        self._started_s = exchanges.clock()
+        self._started_s = self._answered_s = exchanges.clock()
 
     def begin(self) -> None:
         """Get the first request and send it."""
@@ -105,10 +107,7 @@ class Exchange:
             self.connection_failed(connection, reader.fault, "not an HTTP response within bounds")
             return
         now = self._exchanges.clock()
-        elapsed_s = now - self._started_s
-        request = self._advance_sequence(
-            Response(status=reader.status, head=reader.head, body=reader.body, elapsed_s=elapsed_s)
-        )
+        request = self._advance_sequence(self._response(reader, now))
         if not reader.keep_alive or connection.unsent or self._exchanges.closing:
             self._drop_connection()
             self._send_next(request)
@@ -139,11 +138,29 @@ class Exchange:
         self.fail(code, detail)
 
     def check(self, now: float) -> None:
-        """Fail when the deadline has passed; otherwise let the dial check its own timeouts."""
+        """Fail when the deadline has passed; otherwise check the timeouts of the dial, or of the response's rest.
+
+        A response whose status line has arrived is used, even if the rest does not come.
+        """
         if now - self._started_s >= self._deadline_s:
-            self.fail(self._dial.phase_code if self._dial else FailureCode.TIMEOUT, "no answer in time")
+            if not self._cut_response():
+                self.fail(self._dial.phase_code if self._dial else FailureCode.TIMEOUT, "no answer in time")
         elif self._dial is not None:
             self._dial.check(now)
+        elif self._connection is not None:
+            self._check_connection(self._connection, now)
+
+    def abort(self) -> None:
+        """End it now. A request whose status line has arrived has that response; one without it fails."""
+        connection = self._connection
+        if connection is not None and connection.reader.end():
+            request = self._advance_sequence(self._response(connection.reader, self._exchanges.clock()))
+            self._drop_connection()
+            if request is None:
+                self._send_next(None)
+                return
+            self._started_s = self._exchanges.clock()
+        self.fail(FailureCode.SHUTDOWN, "aborted by webhookd")
 
     def fail(self, code: FailureCode, detail: str) -> None:
         """Report the failure to the sequence, and send the request that it returns."""
@@ -152,6 +169,26 @@ class Exchange:
         elapsed_s = self._exchanges.clock() - self._started_s
         request = self._advance_sequence(Failure(code=code, detail=detail, elapsed_s=elapsed_s, sent=sent))
         self._send_next(None if code is FailureCode.SHUTDOWN else request)
+
+    def _check_connection(self, connection: Connection, now: float) -> None:
+        connection.sweep()
+        if not connection.reader.started or not connection.reader.answered:
+            return
+        if self._answered_s < self._started_s:
+            self._answered_s = now
+        elif now - self._answered_s >= self._exchanges.dial_context.limits.rest_wait_s:
+            self._cut_response()
+
+    def _cut_response(self) -> bool:
+        """Use what has arrived of the response, and close the connection; returns whether there is a response."""
+        connection = self._connection
+        if connection is None or not connection.reader.end():
+            return False
+        self.connection_ready(connection)
+        return True
+
+    def _response(self, reader: ResponseReader, now: float) -> Response:
+        return Response(status=reader.status, head=reader.head, body=reader.body, elapsed_s=now - self._started_s)
 
     def _advance_sequence(self, outcome: Outcome | None) -> bytes | None:
         try:

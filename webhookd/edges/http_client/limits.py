@@ -18,6 +18,9 @@ class Limits:
     drained_bytes: int = 256 * 1024  # read beyond that to keep the connection usable; past it the connection is closed
     head_bytes: int = 16 * 1024  # of a response head; more is a failure
     interim_responses: int = 8  # 1xx responses before the final one; more is a failure
+    # From the status line on, which has already decided the outcome: the lane and a worker's thread wait for the rest
+    # (only shown to people, and needed to use the connection again), also behind an event stream, which never ends.
+    rest_wait_s: float = 1.0
     connect_timeout_s: float = 5.0  # for one address, proxy and handshake included; then the next address is tried
     lookup_timeout_s: float = 5.0  # getaddrinfo itself has no timeout
     lookup_threads: int = 64  # started on demand; a host that hangs holds one of them

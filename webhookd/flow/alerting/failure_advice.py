@@ -20,6 +20,10 @@ FEWER = (
 
 TO_DO: Mapping[str, str] = {
     FailureCode.DNS_FAILED: "Check the host name in the subscription's URL and its DNS records.",
+    FailureCode.URL_REFUSED: (
+        "Use a URL that the rules of this installation allow, or ask the operator of webhookd to change them (the "
+        "settings WEBHOOKD_EGRESS_…). Then change the subscription's URL, or wait for the next probe."
+    ),
     FailureCode.ADDRESS_REFUSED: (
         "Use an endpoint with a public address, or ask the operator of webhookd to allow this "
         "address (WEBHOOKD_EGRESS_ALLOW)."
@@ -39,7 +43,7 @@ TO_DO: Mapping[str, str] = {
     ),
     FailureCode.CONNECTION_RESET: "Find out in the endpoint's log why it closes the connection before it has answered.",
     FailureCode.RESPONSE_MALFORMED: "Check that the URL's scheme and port are those of an HTTP server.",
-    FailureCode.RESPONSE_TOO_LARGE: "Make the endpoint answer with fewer or shorter headers.",
+    FailureCode.RESPONSE_TOO_LARGE: "Make the endpoint answer with a short status line, and few interim responses.",
     FailureCode.TOKEN_UNAVAILABLE: (
         "Check that the token endpoint (token_url in the subscription's authentication) runs, can be reached from the "
         "internet and answers in time."
@@ -53,20 +57,24 @@ TO_DO: Mapping[str, str] = {
         "with JSON that has an access_token of the type Bearer."
     ),
     FailureCode.TOKEN_NOT_ALLOWED: (
-        "Use a token endpoint with a public address, or ask the operator of webhookd to allow this address "
-        "(WEBHOOKD_EGRESS_ALLOW)."
+        "Use a token_url that the rules of this installation allow, or ask the operator of webhookd to change them "
+        "(the settings WEBHOOKD_EGRESS_…). Then change the subscription, or wait for the next probe."
     ),
     FailureCode.INTERNAL_ERROR: OPERATOR + "the workers' log shows the error. The endpoint is not the cause.",
     "http_1xx": ANSWER,
+    "http_2xx": ("Make the endpoint answer with one of the subscription's success_codes, or add the status to them."),
     "http_3xx": "Set the subscription's URL to the one that the endpoint redirects to.",
     "http_401": (
         "Check the headers and the authentication of the subscription: the endpoint does not accept their credentials."
     ),
     "http_403": "Check the headers of the subscription, and whether the endpoint allows webhookd's address.",
     "http_404": "Check the path in the subscription's URL.",
-    "http_405": "Check the path in the subscription's URL: webhookd sends POST requests.",
+    "http_405": "Check the path in the URL of the subscription, and its method: POST, PUT or PATCH.",
     "http_410": "If the endpoint should receive records again, change its URL or set the subscription active.",
-    "http_413": "Make the batches smaller (max_batch_size), or let the endpoint accept larger requests.",
+    "http_413": (
+        "webhookd makes batches smaller by itself, and max_batch_bytes bounds them. A record that is too large alone "
+        "needs an endpoint that accepts larger requests."
+    ),
     "http_429": FEWER,
     "http_4xx": REFUSES,
     "http_503": FEWER,

@@ -5,7 +5,7 @@ outcome of the request                         result
 2xx with anything else                         token_malformed
 408, 425, 429, 5xx, no response                token_unavailable
 any other status; redirects are not followed   token_refused
-the address is refused by the egress policy    token_not_allowed
+the egress policy refuses the URL or address   token_not_allowed
 webhookd stops                                 shutdown, as it is
 
 No result repeats what the token endpoint sent, except for an error code of the RFCs: an answer may hold a secret.
@@ -63,7 +63,7 @@ _BEGIN: Final = b"Authorization: Bearer "
 _END: Final = b"\r\n"
 _TOKEN = re.compile(r"[\x21-\x7e]+")  # RFC 6749 A.12, without the space, which RFC 6750 does not allow in the header
 _RETRYABLE_STATUS = frozenset({408, 425, 429})
-_NOT_ALLOWED = frozenset({"address_refused", "url_refused"})
+_NOT_ALLOWED = frozenset({FailureCode.ADDRESS_REFUSED, FailureCode.URL_REFUSED})
 _LEAST_RECOGNISED_BYTES = 8  # of a token that is cut off at the end of a text
 _FORM = "application/x-www-form-urlencoded"
 

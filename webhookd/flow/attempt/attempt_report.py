@@ -19,12 +19,13 @@ class ReportKind(IntEnum):
     EXHAUSTED = 4
     STALE = 5
     GONE = 6
+    DIVISIBLE = 7
 
 
 class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """One HTTP exchange, as the activity log shows it. `head` and `body` are bytes of the response, up to a limit.
 
-    `error` is the failure code; `detail` is webhookd's own text when there was no response.
+    `error` is the failure code; `detail` is webhookd's own text when there was no response. `attempt` counts from 1.
     """
 
     at: float
@@ -34,6 +35,7 @@ class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults
     body: bytes = b""
     error: str = ""
     detail: str = ""
+    attempt: int = 1
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

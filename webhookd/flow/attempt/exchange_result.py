@@ -13,6 +13,7 @@ class FailureCode(StrEnum):
     """Why there was no response; the same code stands in logs and activity."""
 
     DNS_FAILED = "dns_failed"
+    URL_REFUSED = "url_refused"
     ADDRESS_REFUSED = "address_refused"
     CONNECT_REFUSED = "connect_refused"
     CONNECT_TIMEOUT = "connect_timeout"

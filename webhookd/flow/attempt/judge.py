@@ -1,11 +1,15 @@
 """The verdict on one exchange: its batch is acknowledged, is tried again, or gets no further attempt.
 
 class       outcome                                       verdict
-success     2xx                                           Delivered
+success     the subscription's success codes              Delivered; `acknowledged` says so, the others are judged
 gone        410                                           Refused GONE: the subscription is deactivated
-permanent   3xx, and any 4xx but 408, 410, 425 and 429    Refused PERMANENT: the same request gets the same response
+divisible   413; under `on_rejected: split` also 400,     Refused DIVISIBLE: smaller batches of the same records may be
+            409 and 422; for a batch of several records   accepted
+permanent   3xx, and any 4xx but 408, 410, 425 and 429;   Refused PERMANENT: the same request gets the same response
+            address_refused, url_refused,                 or is refused again by the operators' rules
+            token_not_allowed
 retryable   anything else: no response, 408, 425, 429,    RetryAt, after the algorithm's wait or a longer Retry-After,
-            5xx                                           as long as failures ≤ max_retries. After that Refused
+            5xx, 2xx that is no success                   as long as failures ≤ max_retries. After that Refused
                                                           EXHAUSTED. A probe is Refused EXHAUSTED at once, since its
                                                           lane waits for the next probe instead
 """
@@ -14,14 +18,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webhookd.flow.attempt import retry
-from webhookd.flow.attempt.exchange_result import Failure, Outcome, Response
+from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.response_head import retry_after_s
-from webhookd.flow.subscription import Retry
+from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES
+from webhookd.flow.subscription import OnRejected, Retry
 
 GONE_STATUS = 410
+TOO_LARGE_STATUS = 413
+CONTENT_STATUS = frozenset({400, 409, 422})
+"""Refusals that may be about one of the records. 401, 403, 404 and 405, say, are about the endpoint, so that each part
+of the batch would be refused as well."""
+
 RETRYABLE_STATUS = frozenset({408, 425, 429})
+REFUSED_HERE = frozenset({FailureCode.ADDRESS_REFUSED, FailureCode.URL_REFUSED, FailureCode.TOKEN_NOT_ALLOWED})
+"""webhookd itself refuses to send: nothing left this machine."""
+
 SLOW_DOWN = frozenset({"http_429", "http_503"})
-"""The endpoint asks for fewer requests: its lanes pause between deliveries (flow/settlement/lane_updates.py)."""
+"""The endpoint asks for fewer requests: its subscription slows down (flow/dispatch/slow_down.py)."""
 
 
 class Refusal(StrEnum):
@@ -30,6 +43,7 @@ class Refusal(StrEnum):
     EXHAUSTED = "exhausted"
     PERMANENT = "permanent"
     GONE = "gone"
+    DIVISIBLE = "divisible"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +72,9 @@ Verdict = Delivered | RetryAt | Refused
 DELIVERED = Delivered()
 
 
-def acknowledged(outcome: Outcome) -> bool:
-    """Whether the endpoint acknowledged the batch (RFC 9110 §15.3: any 2xx)."""
-    return type(outcome) is Response and 200 <= outcome.status < 300
+def acknowledged(outcome: Outcome, success: frozenset[int] = DEFAULT_STATUSES) -> bool:
+    """Whether the endpoint acknowledged the batch: its status is one of `success`."""
+    return type(outcome) is Response and outcome.status in success
 
 
 def judge(
@@ -72,16 +86,17 @@ def judge(
     chance: float,
     wall_now: float,
     time_scale: float = 1.0,
-) -> Verdict:
-    """Return the verdict on one exchange.
+    records: int = 1,
+) -> RetryAt | Refused:
+    """Return the verdict on an exchange that did not acknowledge its batch of `records`.
 
     `failures` counts the failures of the batch in a row, without this one. `chance` is a random number in [0, 1).
     """
-    if acknowledged(outcome):
-        return DELIVERED
     code = failure_code(outcome)
     requested_s = _requested_wait_s(outcome, wall_now)
     permanent = _permanent(outcome)
+    if permanent is Refusal.PERMANENT and records > 1 and _divisible(outcome, policy.on_rejected):
+        return Refused(code, Refusal.DIVISIBLE, requested_s)
     if permanent is not None:
         return Refused(code, permanent, requested_s)
     if probe or failures >= policy.max_retries:
@@ -97,9 +112,19 @@ def failure_code(outcome: Outcome) -> str:
 
 def _permanent(outcome: Outcome) -> Refusal | None:
     """Return why a retry of the same request cannot succeed; None if it may succeed."""
-    if isinstance(outcome, Failure) or not 300 <= outcome.status < 500 or outcome.status in RETRYABLE_STATUS:
+    if isinstance(outcome, Failure):
+        return Refusal.PERMANENT if outcome.code in REFUSED_HERE else None
+    if not 300 <= outcome.status < 500 or outcome.status in RETRYABLE_STATUS:
         return None
     return Refusal.GONE if outcome.status == GONE_STATUS else Refusal.PERMANENT
+
+
+def _divisible(outcome: Outcome, on_rejected: OnRejected) -> bool:
+    """Whether a part of the batch may be accepted."""
+    if isinstance(outcome, Failure):
+        return False
+    split = on_rejected is OnRejected.SPLIT and outcome.status in CONTENT_STATUS
+    return split or outcome.status == TOO_LARGE_STATUS
 
 
 def _requested_wait_s(outcome: Outcome, wall_now: float) -> float:

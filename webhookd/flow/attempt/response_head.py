@@ -20,12 +20,14 @@ def parse_head(head: bytes) -> list[str]:
 
 def field_value(head: bytes, name: str) -> str | None:
     """The value of the first header called `name` (in any case), stripped; None without one."""
+    return next(iter(field_values(head, name)), None)
+
+
+def field_values(head: bytes, name: str) -> list[str]:
+    """The values of all headers called `name` (in any case), stripped, in their order."""
     wanted = name.lower()
-    for line in parse_head(head):
-        found, colon, value = line.partition(":")
-        if colon and found.strip().lower() == wanted:
-            return value.strip()
-    return None
+    fields = (line.partition(":") for line in parse_head(head))
+    return [value.strip() for found, colon, value in fields if colon and found.strip().lower() == wanted]
 
 
 def retry_after_s(head: bytes, now: float) -> float | None:
@@ -44,11 +46,3 @@ def retry_after_s(head: bytes, now: float) -> float | None:
     except (ValueError, OverflowError):
         return None
     return min(max(0.0, at - now), LONGEST_WAIT_S)
-
-
-def ends_with_connection(head: bytes) -> bool:
-    """Whether the body ends only when the connection is closed, because it has neither a length nor chunks."""
-    coding = field_value(head, "transfer-encoding")
-    if coding is not None:
-        return coding.rpartition(",")[2].strip().lower() != "chunked"
-    return field_value(head, "content-length") is None

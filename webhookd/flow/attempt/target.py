@@ -1,6 +1,6 @@
 """The endpoint of a subscription: its URL, parsed and checked once, and the constant part of the request head.
 
-The check is about syntax only. Whether the address of the host may be dialled is decided when the address is known, in
+The check is about syntax only. Whether the operators allow it and the address of its host may be dialled is decided in
 `webhookd.flow.attempt.egress_policy`: resolvers accept too many spellings of an address for a check of the text.
 """
 
@@ -15,12 +15,15 @@ import idna
 
 from webhookd import __version__
 from webhookd.errors import InvalidInput
+from webhookd.flow.destination import Method
 
 MAX_URL_CHARS = 2048
 DEFAULT_PORTS = {"http": 80, "https": 443}
 SCHEME_SHOWN = 20
 
 _UNPRINTABLE_OR_SPACE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
+_NOT_IN_URLS = re.compile(r'[{}|^"<>`]')  # RFC 3986 has them nowhere: neither reserved nor unreserved
+_NO_OCTET = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")  # no scope id: a scoped address is local to this machine
 # Underscores are not allowed in host names, but compose files and internal DNS often use them.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -54,7 +57,22 @@ class Target:
         )
 
 
-def request_head(target: Target, headers: Sequence[tuple[str, str]], content_type: str) -> bytes:
+def check_url(url: str) -> None:
+    """Raise InvalidInput (field `url`) with the reason for a URL that may not be registered.
+
+    Stricter than `Target.parse`, which has to go on reading what an earlier version has stored.
+    """
+    Target.parse(url)
+    foreign = _NOT_IN_URLS.search(url)
+    if foreign is not None:
+        _refuse(f"has the character {foreign[0]}, which is in no URL: write {quote(foreign[0])} for it")
+    if _NO_OCTET.search(url):
+        _refuse("has a % that two hexadecimal digits do not follow: write %25 for a % that means itself")
+
+
+def request_head(
+    target: Target, headers: Sequence[tuple[str, str]], content_type: str, method: Method = Method.POST
+) -> bytes:
     """The part of the request head that is the same for each request; it ends with a CRLF.
 
     The caller appends further header lines (`webhook-id`, `Content-Length` …), an empty line and the body. A
@@ -70,7 +88,7 @@ def request_head(target: Target, headers: Sequence[tuple[str, str]], content_typ
         ("Content-Type", content_type),
         *headers,
     ]
-    lines = [f"POST {target.path} HTTP/1.1", *[_field(name, value) for name, value in fields]]
+    lines = [f"{method} {target.path} HTTP/1.1", *[_field(name, value) for name, value in fields]]
     return ("\r\n".join(lines) + "\r\n").encode("latin-1")
 
 

@@ -45,6 +45,11 @@ def overhead_bytes(records: int) -> int:
     return len(_HEAD) + len(_TAIL) + records - 1
 
 
+def room_bytes(size_bytes: int) -> int:
+    """How many bytes the records of a body of this size have, when each also takes the byte of a comma."""
+    return size_bytes - len(_HEAD) - len(_TAIL) + 1
+
+
 def _text(raw: bytes) -> bytes:
     """A JSON string, or `{"base64": "…"}` if the bytes are not UTF-8."""
     try:

@@ -62,13 +62,46 @@ class ParsedRecord:
 
 def records_of(body: bytes) -> Iterator[ParsedRecord]:
     """The records of a body in their order. Raises ValueError for a body that the envelope did not render."""
+    for head, end in _elements(body):
+        yield _record(head, body[head.end() : end])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedElement:
+    """One element of `messages`: where its record is, and its exact bytes."""
+
+    topic: str
+    partition: int
+    offset: int
+    text: bytes
+
+
+def elements_of(body: bytes) -> Iterator[RenderedElement]:
+    """The elements of a body in their order. Raises ValueError for a body that the envelope did not render."""
+    for head, end in _elements(body):
+        topic, partition, offset, *_ = head.groups()
+        yield RenderedElement(
+            topic=_text(topic), partition=int(partition), offset=int(offset), text=body[head.start() + 1 : end + 1]
+        )
+
+
+def first_headers(body: bytes) -> tuple[tuple[str, bytes | None], ...]:
+    """The headers of the first record; its value is not read. Raises ValueError for another body."""
+    head = _HEAD.match(body, _FIRST)
+    if head is None:
+        raise ValueError("there is no rendered record")
+    return _headers(head[6])
+
+
+def _elements(body: bytes) -> Iterator[tuple["re.Match[bytes]", int]]:
+    """What stands before the value of each record, and the offset of the bracket that closes the record."""
     at = _FIRST
     while body[at : at + 1] != b"]":
         head = _HEAD.match(body, at)
         if head is None:
             raise ValueError(f"there is no rendered record at byte {at}")
         end = _value_end(body, head.end())
-        yield _record(head, body[head.end() : end])
+        yield head, end
         at = end + 1
 
 
@@ -80,9 +113,13 @@ def _record(head: "re.Match[bytes]", value: bytes) -> ParsedRecord:
         offset=int(offset),
         timestamp_ms=int(timestamp_ms),
         key=_raw(_shown(key)),
-        headers=tuple((name, _raw(shown)) for name, shown in _pairs(headers)),
+        headers=_headers(headers),
         value=None if value == b"null" else value,
     )
+
+
+def _headers(rendered: bytes) -> tuple[tuple[str, bytes | None], ...]:
+    return tuple((name, _raw(shown)) for name, shown in _pairs(rendered))
 
 
 def _value_end(body: bytes, at: int) -> int:

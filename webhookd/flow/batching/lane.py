@@ -6,17 +6,21 @@ was lost while it sent that batch, the lane sends that batch alone. So failures 
 The metadata of its commits (flow/offsets/commit_metadata.py) holds what must outlive the process.
 """
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Generic, TypeVar
 
 import msgspec
 
 from webhookd.errors import FilterFault
+from webhookd.flow.batching import division
 from webhookd.flow.batching.batch import Batch
+from webhookd.flow.batching.batch_bound import BatchBound
 from webhookd.flow.batching.circuit_breaker import CircuitBreaker, CircuitState
 from webhookd.flow.batching.endpoint_latency import EndpointLatency
-from webhookd.flow.batching.envelope import Envelope, body, overhead_bytes
+from webhookd.flow.batching.envelope import Envelope, body, overhead_bytes, room_bytes
 from webhookd.flow.batching.message import UNDECODABLE, Matching, Message, dead_letter_of, is_decodable, shown_of
 from webhookd.flow.batching.throughput import ThroughputEstimate
 from webhookd.flow.batching.undecodable_records import UndecodableRun, description
@@ -44,11 +48,23 @@ class RenderedRecord(msgspec.Struct, frozen=True, gc=False):
     read_at: float
 
 
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """The first waiting `records` of a lane, which are sent in one batch with those of other lanes of the same `name`.
+
+    They are a part of a mixed batch that was refused.
+    """
+
+    name: str
+    records: int
+
+
 class Lane(Generic[DeliveryT]):
     """The state of one lane; owned by the ingest loop, not thread-safe.
 
     `delivery` is the delivery in flight. The lane only needs to know whether there is one. So the type of deliveries is
-    a parameter, and deliveries can refer to lanes without an import cycle.
+    a parameter, and deliveries can refer to lanes without an import cycle. `bound` is shared by the lanes of a
+    subscription. While `group` is set, its records are sent before all others. `parts` counts the returned batches that
+    are parts of a refused one: another part may be refused, so they are sent without the batches behind them.
     """
 
     def __init__(
@@ -59,6 +75,7 @@ class Lane(Generic[DeliveryT]):
         epoch: str,
         throughput: ThroughputEstimate,
         endpoint_latency: EndpointLatency | None = None,
+        bound: BatchBound | None = None,
         version: int = 0,
     ) -> None:
         self.subscription_id = subscription_id
@@ -88,14 +105,15 @@ class Lane(Generic[DeliveryT]):
 
         self.delivery: DeliveryT | None = None
         self.circuit = CircuitBreaker()
-        self.failures = 0
-        self.worker_losses = 0
+        self.failures = self.worker_losses = 0
         self.throughput = throughput
         self.endpoint_latency = endpoint_latency or EndpointLatency()
+        self.bound = bound or BatchBound(sys.maxsize)
+        self.group: Group | None = None
+        self.parts = 0
         self.slow_deliveries = 0
         self.send_alone = False
         self.dispatch_not_before = 0.0
-        self.cool_down_s = 0.0
 
         self._envelope = Envelope(partition.topic, partition.number)
         self._webhook_ids = WebhookIds(subscription_id, partition.topic, partition.number)
@@ -231,29 +249,60 @@ class Lane(Generic[DeliveryT]):
                 return True
         return False
 
-    def fills(self, records: int, size_bytes: int) -> bool:
-        """Whether the waiting records fill a batch, by their number or by their bytes."""
-        return len(self.waiting) >= records or self.buffered_bytes >= size_bytes
+    def fills(self, records: int, size_bytes: int, taken_bytes: int = 0) -> bool:
+        """Whether the waiting records fill a batch, by their number or by their bytes.
+
+        `taken_bytes` of the buffered ones are in batches that have just been formed.
+        """
+        waiting = len(self.waiting)
+        return waiting >= records or self.buffered_bytes - taken_bytes + overhead_bytes(waiting) >= size_bytes
 
     def form_batch(self, records: int, size_bytes: int) -> Batch:
-        """One batch of the first waiting records, as many as both bounds allow and at least one."""
+        """One batch of the first waiting records: as many as both bounds allow, and at least one.
+
+        `size_bytes` bounds the body of the request.
+        """
         if records == 1:
             record = self.waiting.popleft()
             self.buffered_bytes += overhead_bytes(1)
             return Batch(self._webhook_ids.of((record.offset,)), 1, body((record.text,)))
-        taken = self.take_rendered(records, size_bytes)
+        taken = self.take_rendered(records, room_bytes(size_bytes))
         count = len(taken)
         self.buffered_bytes += overhead_bytes(count)
         return Batch(self._webhook_ids.of([r.offset for r in taken]), count, body([r.text for r in taken]))
 
-    def take_rendered(self, records: int, size_bytes: int) -> list[RenderedRecord]:
-        """Remove and return the first waiting records within both bounds; they stay open in the ledger."""
+    def take_rendered(self, records: int, room: int, *, least: int = 1) -> list[RenderedRecord]:
+        """Remove and return the first waiting records within both bounds, and at least `least` (0 or 1).
+
+        Each record takes its bytes and one for a comma of `room`. They stay open in the ledger.
+        """
+        waiting = self.waiting
         taken: list[RenderedRecord] = []
-        while self.waiting and len(taken) < records and size_bytes > 0:
-            record = self.waiting.popleft()
-            size_bytes -= len(record.text)
-            taken.append(record)
+        while waiting and len(taken) < records:
+            room -= len(waiting[0].text) + 1
+            if room < 0 and len(taken) >= least:
+                break
+            taken.append(waiting.popleft())
         return taken
+
+    def take_returned(self, size_bytes: int) -> Batch:
+        """Remove and return the first batch that was returned, or as much of it as `size_bytes` allow."""
+        batch = self.returned.popleft()
+        if len(batch.body) > size_bytes and batch.records > 1:
+            self.put_back_divided(batch, division.within(self.subscription_id, batch, size_bytes))
+            batch = self.returned.popleft()
+        return batch
+
+    def put_back_divided(self, batch: Batch, parts: Sequence[Batch]) -> None:
+        """Return a batch in parts; each is a request of its own, and so takes more bytes."""
+        self.buffered_bytes += sum(len(part.body) for part in parts) - len(batch.body)
+        self.put_back(parts)
+        self.parts = len(parts)
+
+    def put_back_records(self, texts: Sequence[tuple[int, bytes]]) -> None:
+        """Return the records of a mixed batch, by offset: they are the next to be sent, without waiting for others."""
+        self.waiting.extendleft(RenderedRecord(offset, text, -inf) for offset, text in reversed(texts))
+        self.buffered_bytes += sum(len(text) for _, text in texts)
 
     def put_back(self, batches: Sequence[Batch]) -> None:
         """Return batches that were not sent; they are the next to be sent, unchanged."""
@@ -301,6 +350,7 @@ class Lane(Generic[DeliveryT]):
         self.returned.clear()
         self.buffered_bytes = self.dead_letter_bytes = 0
         self.delivery = None
+        self.group, self.parts = None, 0
         self.undecodable_run.reset()
         self.awaiting_seek = self.ledger.position != UNREAD
         return self.ledger.rewind()

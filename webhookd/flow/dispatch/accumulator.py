@@ -5,26 +5,27 @@ batches sends them as a delivery of its own. The leftovers of the other lanes le
 they fill one, or when the oldest of them has waited the interval since it was read.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
 from webhookd.flow.batching import webhook_id
 from webhookd.flow.batching.batch import Batch
+from webhookd.flow.batching.batch_bound import BatchBound
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.batching.endpoint_latency import SLOW_REQUEST_S, EndpointLatency
-from webhookd.flow.batching.envelope import body
+from webhookd.flow.batching.envelope import body, overhead_bytes, room_bytes
 from webhookd.flow.batching.lane import RenderedRecord
 from webhookd.flow.batching.message import Matching
 from webhookd.flow.batching.throughput import ThroughputEstimate
 from webhookd.flow.dispatch.concurrency_limit import SubscriptionLimit, ThreadsInUse
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
+from webhookd.flow.dispatch.dispatch_pace import MAX_BATCHES, DispatchPace, Room
 from webhookd.flow.dispatch.queue_names import FIRST, RETRY
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.subscription import OnExhausted, Subscription
-
-MAX_BATCHES = 20_000
-"""Batches in one delivery. It bounds what is sent twice when a worker dies, and the size of the delivery's report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +45,19 @@ class BatchAccumulator:
         matchers: Mapping[str, Matching],
         limits: DeliveryLimits,
         new_token: Callable[[], str],
+        pace: DispatchPace | None = None,
     ) -> None:
+        self.pace = pace or DispatchPace()
         self.subscription = subscription
         self.matchers = matchers
         self.lanes: dict[tuple[str, int], Lane] = {}
         self.endpoint_latency = EndpointLatency()
+        self._held_back = False
         self._limits = limits
         self._new_token = new_token
         self._size = subscription.batching.max_batch_size
         self._interval_s = subscription.batching.max_batch_interval_s
+        self.bound = BatchBound(min(subscription.batching.max_batch_bytes or sys.maxsize, limits.delivery_bytes))
 
     def open_lane(self, partition: Partition) -> Lane:
         """A lane, with an epoch of its own, for a partition that was just assigned."""
@@ -62,6 +67,7 @@ class BatchAccumulator:
             epoch=self._new_token(),
             throughput=ThroughputEstimate(self._limits.delivery_target_s),
             endpoint_latency=self.endpoint_latency,
+            bound=self.bound,
             version=self.subscription.version,
         )
         self.lanes[partition.topic, partition.number] = lane
@@ -117,41 +123,76 @@ class BatchAccumulator:
         """Form and return every delivery that can leave now within the limit; it is then in flight in its lanes."""
         deliveries = []
         leftovers = []
+        groups: defaultdict[str, list[Lane]] = defaultdict(list)
+        self.bound.grow_if_due(now)
+        room = self.pace.room(self._in_flight_now(), now)
         for lane in self.lanes.values():
             if not lane.can_dispatch or lane.dispatch_not_before > now or not lane.has_work:
                 continue
-            full = lane.returned or lane.fills(self._size, self._limits.delivery_bytes)
-            if not full and not lane.failing:
+            full = lane.returned or lane.fills(self._size, self.bound.size_bytes)
+            if lane.group:
+                groups[lane.group.name].append(lane)
+            elif not full and not lane.failing:
                 leftovers.append(lane)
-            elif limit is None or limit.allows(lane, now):
-                delivery = self._delivery_of(lane) if full else self._mixed_delivery([lane])
-                deliveries.append(_queued(delivery, now, limit))
-        deliveries.extend(self._mixed_deliveries(leftovers, now, limit))
-        if limit is not None and limit.refused:
+            elif self._may_leave([lane], now, limit, room):
+                delivery = self._delivery_of(lane, room) if full else self._mixed_delivery([lane])
+                deliveries.append(_queued(delivery, now, limit, room))
+        deliveries.extend(
+            _queued(self._group_delivery(lanes), now, limit, room)
+            for lanes in groups.values()
+            if self._may_leave(lanes, now, limit, room)
+        )
+        deliveries.extend(self._mixed_deliveries(leftovers, now, limit, room))
+        self._held_back = room is not None and room.refused
+        if self._held_back or (limit is not None and limit.refused):
             self._move_busy_lanes_last()
         return deliveries
 
+    def _in_flight_now(self) -> Iterator[Delivery]:
+        """The deliveries in flight, each once."""
+        for lane in self.lanes.values():
+            if lane.delivery is not None and lane.delivery.lanes[0] is lane:
+                yield lane.delivery
+
+    def _first_records(self, lanes: Sequence[Lane]) -> int:
+        """How many records the first batch of a delivery of these lanes has."""
+        grouped = sum(lane.group.records for lane in lanes if lane.group)
+        returned = next((lane.returned[0].records for lane in lanes if lane.returned), 0)
+        return grouped or returned or min(self._size, sum(len(lane.waiting) for lane in lanes))
+
+    def _may_leave(self, lanes: Sequence[Lane], now: float, limit: SubscriptionLimit | None, room: Room | None) -> bool:
+        """Whether a delivery of these lanes has room within the limits of the requests, and a thread."""
+        within = room is None or room.admits(self._first_records(lanes))
+        return within and (limit is None or limit.allows(lanes[0], now))
+
     def due_at(self) -> float | None:
         """When the next delivery can leave; None while nothing waits or no lane may dispatch."""
-        return min(
+        due = min(
             (self._due_at(lane) for lane in self.lanes.values() if lane.can_dispatch and lane.has_work), default=None
         )
+        return max(due, self.pace.opens_at) if due is not None and self._held_back else due
 
     def _due_at(self, lane: Lane) -> float:
-        """When its oldest leftover has waited the interval; batches that were returned or failed do not wait for it."""
-        at_once = lane.returned or lane.failing
+        """When its oldest leftover has waited the interval; batches that were returned or failed do not wait for it.
+
+        Nor does a lane that was held back: it may be full.
+        """
+        at_once = lane.returned or lane.failing or lane.group is not None or self._held_back
         return max(lane.dispatch_not_before, -inf if at_once else lane.waiting[0].read_at + self._interval_s)
 
-    def _delivery_of(self, lane: Lane) -> Delivery:
-        """Consecutive batches of one lane: as many as its throughput, the byte bound and its records allow."""
-        count = 1 if lane.failing else min(lane.throughput.batches_per_delivery(), MAX_BATCHES)
+    def _delivery_of(self, lane: Lane, room: Room | None = None) -> Delivery:
+        """Consecutive batches of one lane: as many as throughput, pace, byte bound and records allow."""
+        count = 1 if lane.failing else min(lane.throughput.batches_per_delivery(), lane.parts or MAX_BATCHES)
+        lane.parts = 0
+        if room is not None:
+            count = min(count, room.batches(self._first_records([lane])))
         batches: list[Batch] = []
         size = 0
         while len(batches) < count and size < self._limits.delivery_bytes:
             if lane.returned:
-                batch = lane.returned.popleft()
-            elif lane.waiting and (not batches or len(lane.waiting) >= self._size):
-                batch = lane.form_batch(self._size, self._limits.delivery_bytes)
+                batch = lane.take_returned(self.bound.size_bytes)
+            elif lane.waiting and (not batches or lane.fills(self._size, self.bound.size_bytes, size)):
+                batch = lane.form_batch(self._size, self.bound.size_bytes)
             else:
                 break
             batches.append(batch)
@@ -165,41 +206,55 @@ class BatchAccumulator:
         self.lanes = dict(sorted(self.lanes.items(), key=lambda item: item[1].delivery is not None))
 
     def _mixed_deliveries(
-        self, leftovers: list[Lane], now: float, limit: SubscriptionLimit | None
+        self, leftovers: list[Lane], now: float, limit: SubscriptionLimit | None, room: Room | None
     ) -> Iterable[Delivery]:
         leftovers.sort(key=lambda lane: lane.waiting[0].read_at)
-        waiting = sum(len(lane.waiting) for lane in leftovers)
+        waiting, size = _waiting_in(leftovers)
         while leftovers:
             overdue = leftovers[0].waiting[0].read_at + self._interval_s <= now
-            if waiting < self._size and not overdue:
+            full = waiting >= self._size or size + overhead_bytes(waiting) >= self.bound.size_bytes
+            if not overdue and not full:
                 return
-            if limit is not None and not limit.allows(leftovers[0], now):
+            if not self._may_leave(leftovers, now, limit, room):
                 return
             delivery = self._mixed_delivery(leftovers)
-            waiting -= delivery.batches[0].records
+            (batch,) = delivery.batches
+            left, left_size = _waiting_in(delivery.lanes)
+            waiting -= batch.records + left
+            size -= len(batch.body) - overhead_bytes(batch.records) + left_size
             del leftovers[: len(delivery.lanes)]
-            waiting -= sum(len(lane.waiting) for lane in delivery.lanes)
-            yield _queued(delivery, now, limit)
+            yield _queued(delivery, now, limit, room)
 
     def _mixed_delivery(self, leftovers: list[Lane]) -> Delivery:
         """Form one batch of the waiting records of these lanes, in their order, until it is full."""
-        free, free_bytes = self._size, self._limits.delivery_bytes
+        free, room = self._size, room_bytes(self.bound.size_bytes)
         parts: list[tuple[Lane, list[RenderedRecord]]] = []
         for lane in leftovers:
-            if free <= 0 or free_bytes <= 0:
+            records = lane.take_rendered(free, room, least=0 if parts else 1) if free > 0 else []
+            if not records:
                 break
-            records = lane.take_rendered(free, free_bytes)
-            size = sum(len(record.text) for record in records)
-            lane.buffered_bytes -= size
             free -= len(records)
-            free_bytes -= size
+            room -= sum(len(record.text) + 1 for record in records)
             parts.append((lane, records))
+        return self._delivery_of_parts(parts)
+
+    def _group_delivery(self, lanes: list[Lane]) -> Delivery:
+        """Form one batch of the records of a group: a part of a batch that was refused."""
+        parts = [(lane, lane.take_rendered(lane.group.records, sys.maxsize)) for lane in lanes if lane.group]
+        for lane in lanes:
+            lane.group = None
+        return self._delivery_of_parts(parts)
+
+    def _delivery_of_parts(self, parts: Sequence[tuple[Lane, list[RenderedRecord]]]) -> Delivery:
+        """Form one batch of records that were taken from several lanes."""
+        for lane, records in parts:
+            lane.buffered_bytes -= sum(len(record.text) for record in records)
         batch = Batch(
             webhook_id.webhook_id_of_mixed(
                 self.subscription.id,
                 [(ln.partition.topic, ln.partition.number, [r.offset for r in records]) for ln, records in parts],
             ),
-            self._size - free,
+            sum(len(records) for _, records in parts),
             body(record.text for _, records in parts for record in records),
         )
         records_per_lane = tuple(len(records) for _, records in parts)
@@ -218,17 +273,27 @@ class BatchAccumulator:
             lanes=lanes,
             batches=batches,
             records_per_lane=records_per_lane,
+            timeout_s=self.subscription.limits.timeout_s,
             probe=any(lane.circuit.state is CircuitState.HALF_OPEN for lane in lanes),
-            failures=max(lane.failures for lane in lanes),
+            failures=max(lane.failures + lane.circuit.failed_probes for lane in lanes),
             dead_letter_when_exhausted=self.subscription.retry.on_exhausted is OnExhausted.DEAD_LETTER,
+            pace=self.pace,
         )
         for lane in lanes:
             lane.delivery = delivery
         return delivery
 
 
-def _queued(delivery: Delivery, now: float, limit: SubscriptionLimit | None) -> Delivery:
+def _waiting_in(lanes: Collection[Lane]) -> tuple[int, int]:
+    """The number of the records that wait in these lanes, none of which has returned batches, and their bytes."""
+    return sum(len(lane.waiting) for lane in lanes), sum(lane.buffered_bytes for lane in lanes)
+
+
+def _queued(delivery: Delivery, now: float, limit: SubscriptionLimit | None, room: Room | None) -> Delivery:
     """Set the queue: that for first attempts if all lanes of the delivery succeeded recently, else that for retries."""
+    if room is not None:
+        room.take(delivery)
+        delivery.paced = len(delivery.batches) > 1
     delivery.queue = FIRST if all(lane.recently_succeeded(now) for lane in delivery.lanes) else RETRY
     if limit is not None and delivery.own_task:
         limit.add(delivery)

@@ -11,6 +11,9 @@ After that every claim is denied, and ingest makes the deliveries claimable agai
     claim           epoch|id|n → epoch|id|n+1 for attempt n, else denied     read
     send_reports    -                                                        deleted, or replaced by the retry's
     revoke          deleted                                                  -
+    revoke_others   deleted, but for those under the epochs to keep          -
+
+A delivery of a subscription with quotas is claimed together with its permit (request_quota.py), or not at all.
 
 It also holds the heartbeats of the workers (worker_heartbeat.py) for 10 s, and the lengths of the queues.
 """
@@ -20,6 +23,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from webhookd.flow.attempt.attempt_report import Report
+from webhookd.flow.dispatch.request_quota import NotNow, Permitted, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 
 
@@ -31,6 +35,10 @@ class ClaimDenied(Enum):
 
     STALE = "stale"
     """One of its lanes has another epoch or none, or its payload is missing: do not send it; report it as stale."""
+
+
+ClaimAnswer = bytes | Permitted | NotNow | ClaimDenied
+"""The payload of a claimed delivery, with its permit if it needed one; or why it is not claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +54,19 @@ class ReportFlush:
     """What a worker's report sender writes in one atomic step.
 
     `reports` holds the reports by the `reply_to` of their ingest process. The payloads under the keys in
-    `payloads_to_delete` are deleted; those in `payloads_to_store` are written.
+    `payloads_to_delete` are deleted; those in `payloads_to_store` are written. `permits` are given back, before ingest
+    gets the reports: the next delivery may need them.
     """
 
     reports: Mapping[str, Sequence[Report]]
     payloads_to_delete: Sequence[str] = ()
     payloads_to_store: Mapping[str, bytes] = field(default_factory=dict)
+    permits: Sequence[UsedPermit] = ()
+
+
+def subscription_of(claim_key: str) -> str:
+    """The subscription of a lane."""
+    return claim_key.partition("/")[0]
 
 
 def payload_key(delivery_id: str, attempt: int) -> str:

@@ -5,12 +5,17 @@ QUEUED           a worker's claim         claim_timeout, doubling               
 CLAIMED          reports                  lease + request deadline               its lanes take a new epoch and rewind
 RETRYING         the retry's claim        countdown + claim_timeout + the same   likewise
 DEAD_LETTERING   its dead letters' rows   never                                  -
+
+The request deadline is the subscription's timeout, or the operator's deadline without one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
+from typing import Protocol
 
+from webhookd.flow.attempt.attempt_report import LoggedExchange
 from webhookd.flow.batching import lane
 from webhookd.flow.batching.batch import Batch, encode_batches
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -28,11 +33,24 @@ class DeliveryStage(Enum):
     DEAD_LETTERING = "dead_lettering"
 
 
+class Pace(Protocol):
+    """What a delivery tells the pace of its subscription (dispatch_pace.py)."""
+
+    def reported(self, acknowledged: int, failure: LoggedExchange | None, now: float) -> None:
+        """Count acknowledged requests, and slow down if the endpoint asks for it."""
+
+    def take(self, requests: int, records: int, now: float) -> None:
+        """Take tokens for requests."""
+
+    def give_back(self, batches: Sequence[Batch]) -> None:
+        """Give back the tokens of batches that were not sent."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Delivery:
     """A delivery with its batches. Those that were not sent go back to their lane when it ends.
 
-    All times are monotonic seconds.
+    All times are monotonic seconds. `timeout_s` is the subscription's timeout of a request; None: the operator's.
 
     batches       `records_per_lane` says how many records of the single mixed batch each lane has; None for one lane.
                   `done` counts the batches that are acknowledged, `done_before_attempt` those of earlier attempts
@@ -43,6 +61,7 @@ class Delivery:
     threads       `shared_task` is the number of the task that it shares, 0 for a task of its own. `thread_share` is its
                   part of the thread that runs the task. `last_progress_at` is when a worker claimed it, or when the
                   endpoint last acknowledged a batch
+    pace          `paced` says that its requests may have to wait for one another
     """
 
     id: str
@@ -51,6 +70,7 @@ class Delivery:
     lanes: "tuple[Lane, ...]"
     batches: list[Batch]
     records_per_lane: tuple[int, ...] | None = None
+    timeout_s: float | None = None
     probe: bool = False
     stage: DeliveryStage = DeliveryStage.QUEUED
     attempt: int = 0
@@ -69,6 +89,8 @@ class Delivery:
     claimable_at: float = inf
     not_before: float = -inf
     early_attempts: int = 0
+    pace: Pace | None = None
+    paced: bool = False
 
     @property
     def current(self) -> bool:
@@ -87,7 +109,8 @@ class Delivery:
     @property
     def own_task(self) -> bool:
         """Whether it gets a task of its own: it is large, or would delay the other deliveries in the task."""
-        return self.size_bytes >= OWN_TASK_BYTES or any(one.send_alone or one.failing for one in self.lanes)
+        large = self.paced or self.size_bytes >= OWN_TASK_BYTES
+        return large or any(one.send_alone or one.failing for one in self.lanes)
 
     @property
     def holds_thread(self) -> bool:

@@ -5,10 +5,11 @@ topic is open. When there is one, for whichever tenant, a record is denied unles
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from webhookd.flow.policy import topic_pattern
+from webhookd.flow.policy.topic_pattern import TopicPatterns
 
 
 class Effect(StrEnum):
@@ -85,6 +86,14 @@ class TopicPolicies:
         """Whether every record is seen whole, without an evaluation."""
         return not self.governed and self.open
 
+    def same_effect(self, other: "TopicPolicies") -> bool:
+        """Whether every record is seen alike under both: a policy's version and description have no effect."""
+        return _effective(self) == _effective(other)
+
+
+def _effective(applied: TopicPolicies) -> TopicPolicies:
+    return replace(applied, policies=tuple(replace(one, version=0, description="") for one in applied.policies))
+
 
 OPEN_TOPIC = TopicPolicies(governed=False, open=True)
 """A topic without a policy where such topics are open."""
@@ -96,10 +105,15 @@ class PolicySet:
 
     version: int = 0
     policies: tuple[Policy, ...] = ()
+    _patterns: TopicPatterns = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the search for a topic: there may be thousands of policies and of topics."""
+        object.__setattr__(self, "_patterns", TopicPatterns(policy.topic for policy in self.policies))
 
     def of_topic(self, tenant: str, topic: str, *, open_without_policy: bool) -> TopicPolicies:
         """What applies to this tenant's view of this topic."""
-        matching = [policy for policy in self.policies if policy.matches_topic(topic)]
+        matching = [self.policies[place] for place in self._patterns.matching(topic)]
         ours: Sequence[Policy] = [policy for policy in matching if policy.tenant in {None, tenant}]
         return TopicPolicies(
             governed=bool(matching),

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from webhookd.flow.dead_letter import DeadLetter, FailedCopy
+from webhookd.flow.subscription import Subscription
 
 MAX_AGE_S = 3600.0
 MAX_TOPIC_RECORDS = 10_000
@@ -31,11 +32,13 @@ FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 60.0
 class DeadLetterCopy:
     """Dead letters of one subscription that are written to a topic together; `since` is a monotonic time.
 
+    `subscription` has the policies under which they were rendered.
+
     `on_first_attempt` is to be called after the first attempt with any result; None after it was called.
     """
 
     topic: str
-    subscription_id: str
+    subscription: Subscription
     dead_letters: Sequence[DeadLetter]
     since: float
     on_first_attempt: Callable[[], None] | None = None
@@ -95,12 +98,30 @@ class DeadLetterCopies:
         self._attempted = min(due, key=lambda queue: queue.due_at).copies.popleft() if due else None
         return self._attempted
 
-    def withdraw(self, subscription_id: str) -> None:
-        """Remove the copies of a subscription; the one that is attempted now is not tried again."""
+    def withdraw(self, is_current: Callable[[Subscription], bool]) -> None:
+        """Remove the copies of subscriptions that are not current; the one that is attempted now is not tried again."""
+        attempted = [self._attempted] if self._attempted is not None else []
+        copies = [copy for queue in self._queues.values() for copy in queue.copies] + attempted
+        subscriptions = {id(copy.subscription): copy.subscription for copy in copies}  # many copies have the same one
+        outdated = {key for key, subscription in subscriptions.items() if not is_current(subscription)}
         for queue in self._queues.values():
-            queue.copies = deque(copy for copy in queue.copies if copy.subscription_id != subscription_id)
-        if self._attempted is not None and self._attempted.subscription_id == subscription_id:
-            self._attempted.withdrawn = True
+            queue.copies = deque(copy for copy in queue.copies if id(copy.subscription) not in outdated)
+        for copy in attempted:
+            copy.withdrawn = copy.withdrawn or id(copy.subscription) in outdated
+
+    @property
+    def withdrawn_ended(self) -> bool:
+        """Whether no copy that was withdrawn is attempted now."""
+        return self._attempted is None or not self._attempted.withdrawn
+
+    def postpone(self, copy: DeadLetterCopy, now: float) -> list[Callable[[], None]]:
+        """Let a copy that `next` returned wait again, unattempted, for FIRST_PAUSE_S; returns what must not wait."""
+        queue, self._attempted = self._queues[copy.topic], None
+        if not copy.withdrawn:
+            queue.copies.appendleft(copy)
+        queue.due_at = now + FIRST_PAUSE_S
+        waiting = [copy.on_first_attempt] if copy.withdrawn and copy.on_first_attempt is not None else []
+        return waiting + self.take_callbacks(copy.topic)
 
     def take_callbacks(self, topic: str) -> list[Callable[[], None]]:
         """Remove and return `on_first_attempt` of all copies for a failing topic, which must block no lane."""
@@ -116,7 +137,8 @@ class DeadLetterCopies:
 
     def attempted(self, copy: DeadLetterCopy, failed: Sequence[FailedCopy], now: float) -> None:
         """Note the result for a copy that `next` returned. Its dead letters that were not written wait again."""
-        queue, key = self._queues[copy.topic], (copy.topic, copy.subscription_id)
+        queue, key = self._queues[copy.topic], (copy.topic, copy.subscription.id)
+        self._attempted = None
         if failed:
             copy.dead_letters, copy.failed = [one.dead_letter for one in failed], True
             if not copy.withdrawn:
@@ -127,7 +149,7 @@ class DeadLetterCopies:
             self._failed_at[key] = now
             return
         queue.failures, queue.due_at = 0, now
-        if not any(other.failed and other.subscription_id == copy.subscription_id for other in queue.copies):
+        if not any(other.failed and other.subscription.id == copy.subscription.id for other in queue.copies):
             self._problems[key] = ""
             self._given_up.pop(key, None)
 
@@ -140,7 +162,7 @@ class DeadLetterCopies:
             given_up.append(self._queues[largest].copies.popleft())
             sizes[largest] -= given_up[-1].size_bytes
         for copy in given_up:
-            key = (copy.topic, copy.subscription_id)
+            key = (copy.topic, copy.subscription.id)
             self._given_up[key] = self._given_up.get(key, 0) + len(copy.dead_letters)
         return given_up
 
@@ -161,4 +183,4 @@ class DeadLetterCopies:
     def _waits(self, key: tuple[str, str]) -> bool:
         topic, id_ = key
         queue = self._queues.get(topic)
-        return queue is not None and any(copy.subscription_id == id_ for copy in queue.copies)
+        return queue is not None and any(copy.subscription.id == id_ for copy in queue.copies)

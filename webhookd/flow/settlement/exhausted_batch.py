@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from webhookd.flow.attempt.attempt_report import LoggedExchange
+from webhookd.flow.attempt.response_body import text_of
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.envelope_reader import records_of
 from webhookd.flow.dead_letter import DeadLetter
@@ -50,4 +51,4 @@ class ExhaustedBatch:
 
 
 def _explanation(failure: LoggedExchange) -> str:
-    return failure.detail or failure.body.decode(errors="replace")
+    return failure.detail or text_of(failure.head, failure.body)

@@ -11,6 +11,8 @@ EXHAUSTED   without dead letters: ends                            settle the ack
             with dead letters: is DEAD_LETTERING, keeps only the  settle the acknowledged batches; the unsent ones go
             failed batch                                          back to them. They may dispatch again when the dead
                                                                   letters are stored
+DIVISIBLE   ends                                                  settle the acknowledged batches; the refused one goes
+                                                                  back to them in parts (divided_delivery.py)
 GONE        ends                                                  settle the acknowledged batches and rewind; their
                                                                   circuits open for good
 STALE       ends: the worker found another epoch, or none         rewind
@@ -28,6 +30,7 @@ from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportK
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
 from webhookd.flow.dispatch.queue_names import RETRY
+from webhookd.flow.settlement.divided_delivery import take_back_divided
 from webhookd.flow.settlement.exhausted_batch import ExhaustedBatch
 from webhookd.flow.settlement.lane_updates import (
     begin_failing,
@@ -56,12 +59,16 @@ clock is wrong."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryTimeouts:
-    """The timeouts after which a delivery is overdue."""
+    """The timeouts after which a delivery is overdue. A subscription's own timeout replaces `request_deadline_s`."""
 
     claim_timeout_s: float
     lease_s: float
     request_deadline_s: float
     retry_time_scale: float = 1.0
+
+    def silent_s(self, timeout_s: float | None) -> float:
+        """How long a worker that no longer reports may still be sending, if a request may take `timeout_s`."""
+        return self.lease_s + (timeout_s or self.request_deadline_s)
 
 
 @dataclass(slots=True)
@@ -93,7 +100,7 @@ class InFlightDeliveries:
         self._chance = chance
         self.reports_late = False
         """Set while reports arrive late. Their sending times are unknown then, so no attempt counts as too early."""
-        self.superseded = SupersededDeliveries(timeouts.lease_s + timeouts.request_deadline_s)
+        self.superseded = SupersededDeliveries(timeouts.silent_s)
         """The deliveries that their lanes have dropped, as far as workers may still be sending them."""
         self._in_flight: dict[str, Delivery] = {}
         self._queue_progress = QueueProgress(timeouts.claim_timeout_s)
@@ -140,10 +147,13 @@ class InFlightDeliveries:
             self._supersede(delivery, now)
             self.superseded.reported(report, now)
             return effect
+        done = delivery.done
         effect.delivered = settle_acknowledged(delivery, delivery.done_before_attempt + report.done, now)
         if effect.delivered or report.kind is ReportKind.STARTED:
             delivery.last_progress_at = now
-        record_timings(delivery, report, now)
+        record_timings(delivery, report)
+        if delivery.pace is not None:
+            delivery.pace.reported(delivery.done - done, report.failure, now)
         early = now < delivery.not_before and report.kind is not ReportKind.STALE
         if delivery.stage is DeliveryStage.RETRYING and early:
             delivery.early_attempts += 1
@@ -164,6 +174,8 @@ class InFlightDeliveries:
                 self._exhausted(delivery, report.failure, report.wait_s, now, effect)
             case ReportKind.GONE:
                 self._endpoint_gone(delivery, effect)
+            case ReportKind.DIVISIBLE:
+                self._divided(delivery, report, now, effect)
             case ReportKind.STALE:
                 self.rewind(delivery, effect)
                 for lane in delivery.lanes:
@@ -241,8 +253,10 @@ class InFlightDeliveries:
     def _claimed(self, delivery: Delivery, now: float) -> None:
         if delivery.stage is DeliveryStage.QUEUED:
             self._queue_progress.claimed(delivery.queue, delivery.publication_number, now)
+        elif delivery.stage is DeliveryStage.RETRYING and delivery.pace is not None:
+            delivery.pace.take(1, delivery.batches[delivery.done].records, now)
         delivery.stage = DeliveryStage.CLAIMED
-        delivery.due_at = now + self._timeouts.lease_s + self._timeouts.request_deadline_s
+        delivery.due_at = now + self._timeouts.silent_s(delivery.timeout_s)
 
     def _retrying(self, delivery: Delivery, report: Report, now: float) -> None:
         failures = _attempts(delivery)
@@ -253,7 +267,7 @@ class InFlightDeliveries:
         delivery.failures = delivery.failures if not delivery.done else 0
         delivery.done_before_attempt = delivery.done
         return_unsent(delivery, delivery.done + 1)
-        slack_s = self._timeouts.claim_timeout_s + self._timeouts.lease_s + self._timeouts.request_deadline_s
+        slack_s = self._timeouts.claim_timeout_s + self._timeouts.silent_s(delivery.timeout_s)
         delivery.due_at = now + report.wait_s + slack_s
         delivery.claimable_at = now + report.wait_s
         delivery.not_before = -inf if self.reports_late else delivery.claimable_at - max(EARLY_S, report.wait_s / 2)
@@ -271,6 +285,13 @@ class InFlightDeliveries:
         for lane in effect.closed_circuits:
             lane.circuit.close()
         self._end(delivery, effect)
+
+    def _divided(self, delivery: Delivery, report: Report, now: float, effect: ReportEffect) -> None:
+        take_back_divided(delivery, report.failure, now)
+        self._end(delivery, effect)
+        for lane in delivery.lanes:
+            lane.failures = 0  # those of the whole batch; its parts are other content
+            lane.dispatch_not_before = max(lane.dispatch_not_before, now + report.wait_s)
 
     def _end(self, delivery: Delivery, effect: ReportEffect) -> None:
         del self._in_flight[delivery.id]

@@ -2,10 +2,13 @@
 
     step                                              it is over when
     1  subscriptions run under the new version        the loop has stopped the old ones, before it is requested here
-    2  the old epochs are revoked in Redis            the publisher's thread has done it, in the order of its jobs
+    2  the old epochs are revoked in Redis, also      the publisher's thread has done it, in the order of its jobs
+       those of processes that were killed
     3  a marker is sent to this process's own         the marker is read: every claim before step 2 has been reported
        reports                                        before it, and after step 2 no old delivery can be claimed
     4  deliveries that workers had claimed end        their last report is read, or their lease and deadline are over
+    5  copies of dead letters that were withdrawn     the attempt that had begun is over
+       end
 
 While Redis is down, steps 2 and 3 wait. A marker that is lost is sent again.
 """
@@ -21,7 +24,7 @@ Confirmed = Callable[[int], None]
 
 
 class PolicyConfirmation:
-    """Owned by the ingest loop's thread; `new_token` makes markers.
+    """Owned by the ingest loop's thread; `new_token` makes markers. `copies_ended` says whether step 5 is over.
 
     `mark` sends a report about an id to this process, after the revocations that were requested before; it returns at
     once.
@@ -33,7 +36,9 @@ class PolicyConfirmation:
         mark: Callable[[str], None],
         monotonic: Callable[[], float],
         new_token: Callable[[], str],
+        copies_ended: Callable[[], bool],
     ) -> None:
+        self._copies_ended = copies_ended
         self._in_flight = in_flight
         self._send_marker = mark
         self._monotonic = monotonic
@@ -47,11 +52,11 @@ class PolicyConfirmation:
     def request(self, version: int, confirmed: Confirmed) -> None:
         """Call `confirmed` with the version when it may be confirmed; replaces the request before.
 
-        The version may be a lower one: the database was restored from a backup.
+        The version may be the same, after subscriptions were taken over from another process. It may be a lower one:
+        the database was restored from a backup.
         """
-        if version != self._version:
-            self._version, self._confirmed = version, confirmed
-            self._mark()
+        self._version, self._confirmed = version, confirmed
+        self._mark()
 
     def marker_read(self, id_: str) -> None:
         """A report about a delivery that is not in flight was read: it may be the marker."""
@@ -69,7 +74,7 @@ class PolicyConfirmation:
                 self._mark()
             return
         self._ending &= self._in_flight.superseded.under_way(now)
-        if not self._ending:
+        if not self._ending and self._copies_ended():
             confirmed, self._confirmed = self._confirmed, None
             confirmed(self._version)
 

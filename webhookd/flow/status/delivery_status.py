@@ -55,7 +55,8 @@ class DeliveryStatus:
     """The state of the deliveries with its details; times are seconds since the epoch, 0 where there is none.
 
     `since` is when the shown lane began to fail, `attempt` how many attempts of its batch have failed.
-    `next_attempt_at` is 0 while the next attempt is in progress or may begin at any time.
+    `next_attempt_at` is 0 while the next attempt is in progress or may begin at any time. `limited_by` says what holds
+    records back although the endpoint accepts requests (flow/dispatch/dispatch_pace.py); empty if nothing does.
     """
 
     state: DeliveryState
@@ -66,6 +67,7 @@ class DeliveryStatus:
     lanes: int = 0
     lanes_failing: int = 0
     last_failure: FailedAttempt | None = None
+    limited_by: str = ""
 
     def differs(self, other: "DeliveryStatus") -> bool:
         """Return whether the difference is large enough to be shown."""

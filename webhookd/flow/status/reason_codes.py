@@ -38,6 +38,7 @@ WEBHOOKD_CODES: Mapping[str, str] = {
 
 EXCHANGE_CODES: Mapping[str, str] = {
     FailureCode.DNS_FAILED: "The host name of the endpoint could not be resolved.",
+    FailureCode.URL_REFUSED: "A rule of this installation forbids the scheme, host or port of the URL.",
     FailureCode.ADDRESS_REFUSED: "webhookd is not allowed to send to the endpoint's address.",
     FailureCode.CONNECT_REFUSED: "The endpoint's host refused the connection.",
     FailureCode.CONNECT_TIMEOUT: "The endpoint's host did not answer the connection request in time.",
@@ -47,19 +48,20 @@ EXCHANGE_CODES: Mapping[str, str] = {
     FailureCode.TLS_FAILED: "The TLS handshake failed; the certificate may be wrong or expired.",
     FailureCode.TIMEOUT: "The endpoint did not answer the request in time.",
     FailureCode.CONNECTION_RESET: "The endpoint closed the connection before its answer was complete.",
-    FailureCode.RESPONSE_MALFORMED: "The endpoint's answer is not HTTP.",
-    FailureCode.RESPONSE_TOO_LARGE: "The head of the endpoint's answer is too large.",
+    FailureCode.RESPONSE_MALFORMED: "The endpoint's answer has no HTTP status line.",
+    FailureCode.RESPONSE_TOO_LARGE: "The endpoint's answer has no status line within 16 KiB.",
     FailureCode.TOKEN_UNAVAILABLE: "The token endpoint did not answer, or is overloaded; the request was not sent.",
     FailureCode.TOKEN_REFUSED: "The token endpoint refused the client; the request was not sent.",
     FailureCode.TOKEN_MALFORMED: "The token endpoint's answer has no bearer token; the request was not sent.",
     FailureCode.TOKEN_NOT_ALLOWED: "webhookd is not allowed to send to the token endpoint; the request was not sent.",
     FailureCode.INTERNAL_ERROR: "Sending failed with an unexpected error.",
     "http_1xx": "The endpoint answered with an interim status and sent no final one.",
+    "http_2xx": "The endpoint answered with a 2xx status that is not one of the subscription's success codes.",
     "http_3xx": "The endpoint redirects to another URL; webhookd does not follow redirects.",
     "http_401": "The endpoint requires other credentials.",
     "http_403": "The endpoint forbids the request.",
     "http_404": "The endpoint does not know this URL.",
-    "http_405": "The endpoint does not accept POST requests at this URL.",
+    "http_405": "The endpoint does not accept the method of the requests at this URL.",
     "http_410": "The endpoint is gone permanently; webhookd deactivates the subscription.",
     "http_413": "The request is too large for the endpoint.",
     "http_429": "The endpoint asks for fewer requests.",
@@ -69,7 +71,7 @@ EXCHANGE_CODES: Mapping[str, str] = {
     "http_other": "The endpoint answered with an invalid HTTP status.",
 }
 
-CLASSES = frozenset({"http_1xx", "http_3xx", "http_4xx", "http_5xx"})
+CLASSES = frozenset({"http_1xx", "http_2xx", "http_3xx", "http_4xx", "http_5xx"})
 HTTP = "http_"
 
 

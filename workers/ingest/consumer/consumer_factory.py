@@ -8,11 +8,15 @@ from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.errors import InvalidInput, UnusableSubscription
 from webhookd.flow.attempt.authentication import constant_headers, token_target
+from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.batching.envelope import CONTENT_TYPE
 from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
+from webhookd.flow.dispatch.dispatch_pace import DispatchPace
+from webhookd.flow.dispatch.host_limits import host_limits
+from webhookd.flow.dispatch.request_quota import quotas_of
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import OnFilterError, Source, Subscription
 from webhookd.settings import Settings
@@ -29,6 +33,7 @@ class ConsumerFactory:
         self._settings = settings
         self._kafka = kafka
         self._new_token = new_token
+        self._host_limits = host_limits(settings.host_rate_limits, settings.host_max_concurrent)
         self.group_protocol = "consumer" if settings.kafka_group_protocol == "auto" else settings.kafka_group_protocol
 
     def open(
@@ -36,11 +41,11 @@ class ConsumerFactory:
     ) -> SubscriptionConsumer:
         """Make a consumer, which begins to join its group; its health continues from the status `previous`.
 
-        Raises UnusableSubscription when the policies, the filters, the URL or the headers cannot be used, or when a
-        topic is not allowed.
+        Raises UnusableSubscription when the policies, the filters or the destination cannot be used, or when a topic is
+        not allowed.
         """
         settings = self._settings
-        matchers = _matchers(subscription)
+        matchers, target = _matchers(subscription)
         limits = DeliveryLimits(delivery_bytes=settings.delivery_bytes, delivery_target_s=settings.delivery_target_s)
         open_kafka_consumer: Callable[..., GroupConsumer] = partial(
             GroupConsumer,
@@ -51,13 +56,17 @@ class ConsumerFactory:
             fetch_wait_s=settings.kafka_fetch_wait_s,
         )
         return SubscriptionConsumer(
-            BatchAccumulator(subscription, matchers, limits, self._new_token),
+            BatchAccumulator(subscription, matchers, limits, self._new_token, self._pace(subscription, target)),
             matchers,
             ReadBackpressure(settings.lane_buffer_bytes),
             services,
             open_kafka_consumer,
             previous,
         )
+
+    def _pace(self, subscription: Subscription, target: Target) -> DispatchPace:
+        quotas = quotas_of(subscription.id, subscription.limits, self._host_limits.quota(target.host))
+        return DispatchPace(quotas, self._settings.delivery_target_s)
 
     def fall_back(self) -> None:
         """Use the classic group protocol for new consumers if the setting is `auto`: brokers before 4.0 need it."""
@@ -66,16 +75,17 @@ class ConsumerFactory:
             _log.warning("group_protocol_fell_back", group_protocol=self.group_protocol)
 
 
-def _matchers(subscription: Subscription) -> dict[str, TopicMatcher]:
-    """Return the matcher of each topic. Raises UnusableSubscription if they or the destination cannot be used."""
+def _matchers(subscription: Subscription) -> tuple[dict[str, TopicMatcher], Target]:
+    """Return the matcher of each topic, and the target. Raises UnusableSubscription if one of them cannot be used."""
     try:
         matchers = {source.topic: _matcher(subscription, source) for source in subscription.sources}
         target = Target.parse(subscription.destination.url)
         request_head(target, constant_headers(subscription.destination), CONTENT_TYPE)
         token_target(subscription.destination)
+        statuses_of(subscription.destination.success_codes)
     except InvalidInput as error:
         raise UnusableSubscription(error.detail) from error
-    return matchers
+    return matchers, target
 
 
 def _matcher(subscription: Subscription, source: Source) -> TopicMatcher:

@@ -51,12 +51,20 @@ class Owner(Protocol):
 
 
 class StallCheck:
-    """The check of one subscription; owned by the ingest loop's thread."""
+    """The check of one subscription; owned by the ingest loop's thread. `limited_by` says what holds records back."""
 
-    def __init__(self, owner: Owner, services: Services, *, max_retries: int) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        services: Services,
+        *,
+        max_retries: int,
+        limited_by: Callable[[float], str] = lambda _now: "",
+    ) -> None:
         self._owner = owner
         self._services = services
         self._max_attempts = max_retries + 1
+        self._limited_by = limited_by
         self._began_at = services.monotonic()
         self._stalls = StallDetector()
         self._begun: set[str] = set()
@@ -94,7 +102,9 @@ class StallCheck:
     def check(self, lanes: Collection[Lane]) -> None:
         """Update the delivery status; begin and end the problems of stalls."""
         owner, now, wall = self._owner, self._services.monotonic(), self._services.wall_clock()
-        owner.status_changed |= owner.health.update_delivery_status(lanes, self._max_attempts, monotonic=now, wall=wall)
+        owner.status_changed |= owner.health.update_delivery_status(
+            lanes, self._max_attempts, monotonic=now, wall=wall, limited_by=self._limited_by(now)
+        )
         if owner.health.failing_too_long(lanes, wall):
             owner.begin_problem(owner.health.last_code)
         for code, detail in self._stalls.check(self._find_stalls(lanes, now), now).items():

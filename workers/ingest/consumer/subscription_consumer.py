@@ -88,7 +88,9 @@ class SubscriptionConsumer:
         self._sources: dict[str, Source] = {source.topic: source for source in self.subscription.sources}
         self._services = services
         self._active_at = services.monotonic()
-        self.stall_check = StallCheck(self, services, max_retries=self.subscription.retry.max_retries)
+        self.stall_check = StallCheck(
+            self, services, max_retries=self.subscription.retry.max_retries, limited_by=accumulator.pace.why_held
+        )
         self.undeliverable = UndeliverableRecords(self, services.dead_letters, services.monotonic)
         self._filter_failures = FilterFailures(self, matchers)
         self._start_positions = StartPositions(self, self._sources, services, id_)

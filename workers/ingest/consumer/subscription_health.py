@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from webhookd.errors import TopicNotAllowed, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import LoggedExchange
+from webhookd.flow.attempt.response_body import text_of
 from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.status.activity import Activity, Event
@@ -100,7 +101,7 @@ class SubscriptionHealth:
             code=failure.error,
             at=failure.at,
             status=failure.status,
-            answer=failure.body.decode(errors="replace").replace("\0", "\ufffd")[:ANSWER_CHARACTERS].strip(),
+            answer=text_of(failure.head, failure.body)[:ANSWER_CHARACTERS].strip(),
             detail=failure.detail[:ANSWER_CHARACTERS],
         )
 
@@ -140,11 +141,12 @@ class SubscriptionHealth:
         )
 
     def update_delivery_status(
-        self, lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float
+        self, lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float, limited_by: str = ""
     ) -> bool:
         """Update the state of the deliveries; returns whether it has changed."""
         before = self.delivery
-        self.delivery = delivery_status(lanes, max_attempts, monotonic=monotonic, wall=wall)
+        found = delivery_status(lanes, max_attempts, monotonic=monotonic, wall=wall)
+        self.delivery = replace(found, limited_by=limited_by)
         return self.delivery.differs(before)
 
     @property

@@ -10,6 +10,7 @@ them is not used, but read again at once.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from threading import Event, Thread
 from typing import Protocol
 
@@ -59,6 +60,9 @@ class SubscriptionRunner(Protocol):
 
     def hold(self, id_: str, detail: str) -> None:
         """Stop the subscription because its policies could not be read for too long; `run` starts it again."""
+
+    def withdraw_copies(self, is_current: Callable[[Subscription], bool], withdrawn: Callable[[], None]) -> None:
+        """Drop the copies of dead letters that wait, of subscriptions that are not current; then call `withdrawn`."""
 
     def confirm_policies(self, version: int, confirmed: Callable[[int], None]) -> None:
         """Call `confirmed`, on any thread, when all that was called before is done and nothing older can be sent."""
@@ -134,7 +138,7 @@ class SubscriptionAssignment:
         self._try(self._withdraw)
 
     def leave(self) -> None:
-        """Delete the row of this process: nothing that it has published can be sent any more. Blocks."""
+        """Delete the row of this process: nothing that it has rendered can be sent or copied any more. Blocks."""
         if self._withdrawn:  # otherwise the database does not answer, and the others leave it out by its age
             self._try(self._delete)
 
@@ -197,11 +201,14 @@ class SubscriptionAssignment:
             self._known[id_] = found.version if isinstance(found, Subscription) else changed[id_]
             self._runner.run(id_, self._known[id_], self._in_use.applied_to(found), before.get(id_))
         self._in_use.forget_all_but(ours)
-        if self._in_use.new_version():
-            self._runner.confirm_policies(self._in_use.version, self._confirmed)
+        if self._in_use.confirmation_due():
+            self._runner.withdraw_copies(
+                self._in_use.apply_to, partial(self._in_use.copies_withdrawn, self._in_use.version)
+            )
+            self._runner.confirm_policies(self._in_use.version, partial(self._confirmed, self._in_use.round))
 
-    def _confirmed(self, version: int) -> None:
-        self._in_use.confirm(version)
+    def _confirmed(self, round_: int, version: int) -> None:
+        self._in_use.confirm(version, round_)
         self._wake.set()
 
     def _hold_if_outdated(self) -> None:

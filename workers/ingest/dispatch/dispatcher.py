@@ -17,7 +17,7 @@ from webhookd.flow.dispatch.round_robin import RoundRobin
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from workers.ingest import loop_limits
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
-from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
+from workers.ingest.dispatch.task_publisher import Outgoing, Takeover, TaskPublisher
 
 
 class Dispatcher:
@@ -60,6 +60,10 @@ class Dispatcher:
         self._known.pop(id_, None)
         self._rotation.remove(id_)
         self._publisher.revoke([lane.claim_key for lane in consumer.accumulator.lanes.values()])
+
+    def revoke_others(self, takeover: Takeover) -> None:
+        """Revoke what other processes have published for these subscriptions."""
+        self._publisher.revoke_others(takeover)
 
     def dispatch(self, now: float) -> None:
         """Publish the ready deliveries of the subscriptions that requested it, if it is time to."""

@@ -5,8 +5,8 @@ ids, and the claim makes sure that only one copy is sent. A revocation that fail
 until its lane is published again: no task of an old version may be executed once Redis is back.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -40,8 +40,26 @@ class Claims(Protocol):
     def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make the queued deliveries of these lanes stale. Raises QueueUnavailable."""
 
+    def revoke_others(self, subscriptions: Collection[str], keep: Mapping[str, str]) -> list[str]:
+        """Revoke what others have published for these subscriptions; returns what workers have claimed of it.
+
+        `keep` has the epochs of this process's own lanes. Raises QueueUnavailable.
+        """
+
     def send_reports(self, flush: ReportFlush) -> None:
         """Write reports. Raises QueueUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """Subscriptions that other processes may have published for, and the epochs of this process's own lanes of them.
+
+    `claimed` is called on the publisher's thread with the deliveries that workers may still be sending.
+    """
+
+    subscriptions: Collection[str]
+    keep: Mapping[str, str]
+    claimed: Callable[[Sequence[str]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +74,25 @@ class Outgoing:
 class TaskPublisher:
     """One thread, first in first out: a revocation never overtakes a publication.
 
-    It calls `on_unknown` with deliveries that may or may not have been published.
+    It calls `on_unknown` with deliveries that may or may not have been published, and with those of subscriptions that
+    `may_publish` refuses: it is asked right before, since the process may have been frozen after it rendered them.
     """
 
-    def __init__(self, app: Celery, coordination: Claims, *, on_unknown: Callable[[Sequence[Delivery]], None]) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        coordination: Claims,
+        *,
+        on_unknown: Callable[[Sequence[Delivery]], None],
+        may_publish: Callable[[str], bool] = lambda _subscription_id: True,
+    ) -> None:
+        self._may_publish = may_publish
         self._app = app
         self._coordination = coordination
         self._on_unknown = on_unknown
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._pending_revocations: set[str] = set()
+        self._pending_takeovers: deque[Takeover] = deque()
         self._pending_markers: dict[str, str] = {}
         self._thread = Thread(target=self._run, name="publisher", daemon=True)
         self._begun = 0  # written by the loop's thread only
@@ -96,6 +124,10 @@ class TaskPublisher:
         if claim_keys:
             self._jobs.put(lambda: self._pending_revocations.update(claim_keys))
 
+    def revoke_others(self, takeover: Takeover) -> None:
+        """Make stale what other processes have published for these subscriptions, likewise; returns at once."""
+        self._jobs.put(lambda: self._pending_takeovers.append(takeover))
+
     def mark(self, reply: str, marker: str) -> None:
         """Report the end of a delivery with the id `marker` to `reply`, when what was called before has been done.
 
@@ -117,7 +149,7 @@ class TaskPublisher:
 
     @property
     def _pending(self) -> bool:
-        return bool(self._pending_revocations or self._pending_markers)
+        return bool(self._pending_revocations or self._pending_takeovers or self._pending_markers)
 
     def _revoke(self) -> None:
         if not self._pending:
@@ -126,6 +158,7 @@ class TaskPublisher:
             if self._pending_revocations:
                 self._coordination.revoke(sorted(self._pending_revocations))
                 self._pending_revocations.clear()
+            self._revoke_others()
             for reply, marker in list(self._pending_markers.items()):
                 report = Report(ReportKind.FINISHED, marker, 0)
                 self._coordination.send_reports(ReportFlush(reports={reply: [report]}))
@@ -133,10 +166,21 @@ class TaskPublisher:
         except QueueUnavailable as error:
             _log.warning("revoke_failed", code=error.code, detail=error.detail, lanes=len(self._pending_revocations))
 
-    def _publish(self, outgoing: Sequence[Outgoing]) -> None:
+    def _revoke_others(self) -> None:
+        while self._pending_takeovers:
+            takeover = self._pending_takeovers[0]
+            takeover.claimed(self._coordination.revoke_others(takeover.subscriptions, takeover.keep))
+            self._pending_takeovers.popleft()
+
+    def _publish(self, wanted: Sequence[Outgoing]) -> None:
+        refused = {id(out) for out in wanted if not self._may_publish(out.ref.subscription)}
+        if refused:
+            self._on_unknown([out.delivery for out in wanted if id(out) in refused])
+        outgoing = [out for out in wanted if id(out) not in refused]
         sent = 0
         began = clock.monotonic()
         try:
+            self._revoke_others()  # after this publication its claims would look like those of another process
             publications = [(out, Publication(out.ref, out.delivery.payload())) for out in outgoing]
             for part in _in_redis_calls(publications):
                 self._coordination.make_claimable([publication for _, publication in part])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from webhookd.flow.attempt.authentication import AUTHORIZATION
 from webhookd.flow.attempt.header import mask
+from webhookd.flow.attempt.response_body import text_of
 from webhookd.flow.attempt.response_head import parse_head
 from webhookd.flow.status.activity import Activity, Event
 from webhookd.flow.status.activity_rollup import CallRollup
@@ -23,21 +24,17 @@ def _row(subscription: Subscription, call: CallRollup) -> Activity:
         event=Event.API_CALL,
         succeeded=call.succeeded,
         calls=call.calls,
-        request=f"POST {subscription.destination.url}",
+        request=f"{subscription.destination.method} {subscription.destination.url}",
         request_headers=(
             *[mask(name) for name, _ in subscription.destination.headers],
             *([mask(AUTHORIZATION)] if subscription.destination.authentication else []),
             f"webhook-id: {exchange.webhook_id}",
             f"webhook-timestamp: {int(exchange.at)}",
+            f"webhook-attempt: {exchange.attempt}",
         ),
         response_code=exchange.status or None,
-        response_body=_readable(exchange.body),
+        response_body=text_of(exchange.head, exchange.body),
         response_headers=tuple(parse_head(exchange.head)),
         error=exchange.error,
         detail=exchange.detail,
     )
-
-
-def _readable(body: bytes) -> str:
-    """Return the body as text; invalid UTF-8 and NUL, which a database does not store, are replaced."""
-    return body.decode(errors="replace").replace("\0", "\ufffd")

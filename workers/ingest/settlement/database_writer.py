@@ -14,7 +14,6 @@ from threading import Condition, Thread
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
 from webhookd.errors import StoreUnavailable
-from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.status.activity import Activity
 from webhookd.flow.status.subscription_status import SubscriptionStatus
@@ -76,11 +75,9 @@ class DatabaseWriter:
             self._changed.notify()
         self._thread.join(budget_s)
 
-    def add_dead_letters(
-        self, dead_letters: list[DeadLetter], committed: Callable[[], None], tenant: str = DEFAULT_TENANT
-    ) -> None:
-        """Store dead letters of one subscription; `committed` is called on the writer's thread once all have rows."""
-        self.dead_letters.add(dead_letters, committed, tenant)
+    def add_dead_letters(self, of: Subscription, dead_letters: list[DeadLetter], committed: Callable[[], None]) -> None:
+        """Store dead letters of a subscription; `committed` is called on the writer's thread once all have rows."""
+        self.dead_letters.add(of, dead_letters, committed)
         self.wake()
 
     def wake(self) -> None:

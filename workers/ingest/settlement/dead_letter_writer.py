@@ -48,10 +48,10 @@ class DeadLetterWriter:
                 self._loop.call(stored)
                 return
             once = _Once(stored)
-            self._dead_letter_publisher.append(topic, dead_letters, lambda: self._loop.call(once))
+            self._dead_letter_publisher.append(subscription, dead_letters, lambda: self._loop.call(once))
             self._loop.call_later(COPY_S, once)
 
-        self._writer.add_dead_letters(dead_letters, committed, subscription.tenant)
+        self._writer.add_dead_letters(subscription, dead_letters, committed)
 
     def request_free_rows(self, subscription: Subscription) -> None:
         """Request the number of the subscription's free rows, which `on_free_rows` gets; returns at once."""
@@ -59,13 +59,12 @@ class DeadLetterWriter:
         self._writer.wake()
 
     def forget(self, subscription: Subscription) -> None:
-        """Drop the dead letters of a stopped subscription that wait for free rows."""
+        """Drop the dead letters of a stopped subscription that wait for their rows; their copies go on."""
         self._writer.dead_letters.forget(subscription.id)
 
-    def withdraw(self, subscription: Subscription) -> None:
-        """Drop what waits for its rows or its copies: it was rendered under policies that no longer apply."""
-        self._writer.dead_letters.withdraw(subscription.id)
-        self._dead_letter_publisher.withdraw(subscription.id)
+    def withdraw_copies(self, is_current: Callable[[Subscription], bool]) -> None:
+        """Drop the waiting copies that were rendered under policies which no longer apply."""
+        self._dead_letter_publisher.withdraw(is_current)
 
     def copy_failure(self, subscription: Subscription) -> str | None:
         """Return why copies of its dead letters fail; empty while they succeed, None before the first copy."""

@@ -4,6 +4,10 @@
     fewer than the limit        are written, at most up to the limit
     as many as the limit        wait until there are free rows for all that wait, or for a tenth of the limit
 
+Dead letters of another version of the subscription than the stored one are dropped: other policies may apply now. So
+are those of a subscription that is stopped. Neither is lost: an offset is not committed before its row is, so whoever
+runs the subscription next reads the records again.
+
 Whose rows are counted, and when: dead_letter_space.py.
 """
 
@@ -14,9 +18,9 @@ from functools import partial
 from threading import Lock
 
 from webhookd.clock import Monotonic
-from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.dead_letter import Capacity, DeadLetter
-from webhookd.store import dead_letters
+from webhookd.flow.subscription import Subscription
+from webhookd.store import dead_letters, subscriptions
 from webhookd.store.database import Database
 from workers.ingest.settlement.dead_letter_space import COUNT_AGAIN_S, DeadLetterSpace, Limits
 from workers.ingest.settlement.write_attempts import TryWrite
@@ -26,9 +30,10 @@ from workers.ingest.settlement.write_attempts import TryWrite
 class _Entry:
     subscription_id: str
     tenant: str
+    version: int
     dead_letters: list[DeadLetter]
     committed: Callable[[], None]
-    withdrawn: bool = False
+    dropped: bool = False
 
 
 @dataclass(slots=True)
@@ -69,35 +74,30 @@ class PendingDeadLetters:
         """Whether a subscription has no free row."""
         return bool(self._blocked)
 
-    def add(self, dead_letters: list[DeadLetter], committed: Callable[[], None], tenant: str = DEFAULT_TENANT) -> None:
-        """Let dead letters of one subscription wait; `committed` is called on the writing thread once all have rows."""
-        entry = _Entry(dead_letters[0].subscription_id, tenant, list(dead_letters), committed)
+    def add(self, of: Subscription, dead_letters: list[DeadLetter], committed: Callable[[], None]) -> None:
+        """Let dead letters of a subscription wait; `committed` is called on the writing thread once all have rows."""
+        entry = _Entry(of.id, of.tenant, of.version, list(dead_letters), committed)
         with self._lock:
             blocked = self._blocked.get(entry.subscription_id)
             (self._ready if blocked is None else blocked.entries).append(entry)
 
-    def request_free_rows(self, subscription_id: str, tenant: str = DEFAULT_TENANT) -> None:
+    def request_free_rows(self, subscription_id: str, tenant: str) -> None:
         """Count the rows of the subscription and of its tenant, and call `on_free_rows`."""
         with self._lock:
             self._requested[subscription_id] = tenant
 
     def forget(self, subscription_id: str) -> None:
-        """Drop what a stopped subscription has waiting for free rows; the next process that runs it reads it again."""
-        with self._lock:
-            self._blocked.pop(subscription_id, None)
-            self._requested.pop(subscription_id, None)
-            self._space.forget(subscription_id)
-
-    def withdraw(self, subscription_id: str) -> None:
-        """Drop all that a subscription has waiting: other policies apply now, under which its records are read again.
+        """Drop all that a stopped subscription has waiting.
 
         What is being written at this moment may still get its rows, but `committed` is not called.
         """
         with self._lock:
             self._blocked.pop(subscription_id, None)
+            self._requested.pop(subscription_id, None)
+            self._space.forget(subscription_id)
             self._ready = deque(entry for entry in self._ready if entry.subscription_id != subscription_id)
             if self._in_hand is not None and self._in_hand.subscription_id == subscription_id:
-                self._in_hand.withdrawn = True
+                self._in_hand.dropped = True
 
     def write(self, try_write: TryWrite) -> bool:
         """Write as many as there are free rows for; return whether the database accepted all of it."""
@@ -125,13 +125,13 @@ class PendingDeadLetters:
     def _put_back(self, entry: _Entry) -> None:
         with self._lock:
             self._in_hand = None
-            if not entry.withdrawn:
+            if not entry.dropped:
                 self._ready.appendleft(entry)
 
     def _finish(self, entry: _Entry, *, written: bool) -> None:
         with self._lock:
             self._in_hand = None
-            if entry.withdrawn:
+            if entry.dropped:
                 return
             if written and not entry.dead_letters:
                 entry.committed()
@@ -152,6 +152,9 @@ class PendingDeadLetters:
     def _append(self, entry: _Entry) -> None:
         id_, tenant, new = entry.subscription_id, entry.tenant, entry.dead_letters
         with self._database.transaction() as session:
+            if not subscriptions.is_current(session, id_, entry.version):
+                entry.dropped = True
+                return
             free = self._space.reserve(session, id_, tenant, len(new)).free
             if free < len(new):  # a dead letter that is read again may have its row already
                 new = dead_letters.not_stored(session, new)

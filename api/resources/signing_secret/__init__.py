@@ -1,0 +1,1 @@
+"""The secret that signs the requests of a subscription."""

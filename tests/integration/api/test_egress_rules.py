@@ -1,0 +1,106 @@
+"""The operators' egress rules at the API: what is refused, what a stored URL may stay, and what a client learns."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.application import create_app
+from tests.harness.openapi_answers import every_answer_documented
+from tests.harness.subscriptions import document
+from webhookd.edges.change_notifications import ChangeNotifier
+from webhookd.edges.redis_url import parse
+from webhookd.settings import Settings
+from webhookd.store.database import Database
+from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
+
+PATH = "/1/Subscription"
+URL = "destination.webhook.url"
+POINTER = "/destination/webhook/url"
+
+MakeClient = Callable[..., FlaskClient]
+
+
+@pytest.fixture
+def with_rules(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> Iterator[MakeClient]:
+    """Makes a client of an API with these rules, for which every name has this address."""
+    with ExitStack() as exits:
+
+        def make(address: str = "8.8.8.8", **rules: object) -> FlaskClient:
+            app = create_app(
+                settings.model_copy(update=rules),
+                database=database,
+                kafka_offsets=kafka,
+                notifier=ChangeNotifier(parse("memory://")),
+                resolver=lambda _host, _port: [address],
+            )
+            exits.enter_context(every_answer_documented(app))
+            return app.test_client()
+
+        yield make
+
+
+def with_url(url: str) -> dict[str, Any]:
+    return document("destination.webhook.url", url)
+
+
+NOTHING = "to which this installation sends nothing (the rule"
+
+
+@pytest.mark.parametrize(
+    ("rules", "url", "reason"),
+    [
+        (
+            {"egress_require_https": True},
+            "http://a.example/",
+            "is http, and this installation sends only to https (the rule https_required)",
+        ),
+        ({"egress_allow_ports": ("443",)}, "https://a.example:8443/", f"has a port {NOTHING} port_not_allowed)"),
+        ({"egress_forbid_ports": ("25",)}, "http://a.example:25/", f"has a port {NOTHING} port_forbidden)"),
+        ({"egress_allow_hosts": ("*.b.example",)}, "http://a.example/", f"has a host {NOTHING} host_not_allowed)"),
+        ({"egress_forbid_hosts": ("a.example",)}, "http://a.example/", f"has a host {NOTHING} host_forbidden)"),
+        ({"egress_forbid": ("8.8.8.0/24",)}, "http://8.8.8.8/", f"has an address {NOTHING} network_forbidden)"),
+        ({}, "http://0x7f.1/", f"has an address {NOTHING} loopback)"),
+        ({}, "http://[64:ff9b::a00:1]/", f"has an address {NOTHING} private)"),
+        ({}, "http://a.example/{id}", "has the character {, which is in no URL: write %7B for it"),
+    ],
+)
+def test_registration_against_a_rule_is_refused_with_its_name(
+    with_rules: MakeClient, rules: dict[str, object], url: str, reason: str
+) -> None:
+    client = with_rules(**rules)
+    refused = client.post(PATH, json=with_url(url))
+    assert refused.status_code == 422
+    assert refused.get_json()["errors"] == [{"field": URL, "pointer": POINTER, "reason": reason}]
+    assert client.get(PATH).get_json() == []
+
+
+def test_url_that_a_later_rule_refuses_may_stay(with_rules: MakeClient) -> None:
+    created = with_rules().post(PATH, json=with_url("http://a.example/")).get_json()
+    path, later = f"{PATH}/{created['id']}", with_rules(egress_require_https=True)
+    changed = later.patch(path, json={"name": "another name"})
+    assert (changed.status_code, changed.get_json()["name"]) == (200, "another name")
+    replaced = later.put(path, json=with_url("http://a.example/"))
+    assert replaced.status_code == 200
+    assert (URL, "url_refused") in [(found["field"], found["code"]) for found in replaced.get_json()["warnings"]]
+    other = later.patch(path, json={"destination": {"webhook": {"url": "http://b.example/"}}})
+    assert (other.status_code, other.get_json()["errors"][0]["field"]) == (422, URL)
+    assert later.patch(path, json={"destination": {"webhook": {"url": "https://a.example/"}}}).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["post", "put", "patch"])
+def test_name_that_leads_inside_is_a_warning_without_its_address(with_rules: MakeClient, method: str) -> None:
+    client = with_rules(address="10.1.2.3")
+    answer = client.post(PATH, json=with_url("https://db.intern.example/"))
+    path, url = f"{PATH}/{answer.get_json()['id']}", "https://db2.intern.example/"
+    if method == "put":
+        answer = client.put(path, json=with_url(url))
+    if method == "patch":
+        answer = client.patch(path, json={"destination": {"webhook": {"url": url}}})
+    assert answer.status_code < 300
+    [warning] = [found for found in answer.get_json()["warnings"] if found["field"] == URL]
+    assert warning["code"] == "address_refused"
+    assert "(private)" in warning["reason"]
+    assert "10.1.2.3" not in answer.text

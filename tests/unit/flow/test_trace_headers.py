@@ -1,0 +1,123 @@
+"""Which trace contexts a request passes on. Oracle: the grammar of W3C Trace Context, by examples of each rule."""
+
+import pytest
+
+from tests.harness.lanes import WANTED, Record, lane
+from webhookd.flow.batching.batch import encode_batches
+from webhookd.flow.batching.trace_headers import TRACESTATE_BYTES, may_be_traced, trace_headers
+
+PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+Pairs = tuple[tuple[str, bytes | None], ...]
+
+
+def passed_on(*pairs: tuple[str, bytes | None], value: bytes = b'{"n":1}', key: bytes | None = None) -> bytes:
+    one = lane()
+    one.take([Record(0, value, key, pairs)], WANTED, 0.0)
+    batch = one.form_batch(1, 1 << 30)
+    return trace_headers(batch.body) if may_be_traced(1, 1, encode_batches([batch])) else b""
+
+
+def line(value: bytes) -> bytes:
+    return b"traceparent: %b\r\n" % value
+
+
+@pytest.mark.parametrize(
+    "parent",
+    [
+        PARENT,
+        b"00-" + b"f" * 32 + b"-" + b"f" * 16 + b"-00",
+        b"01" + PARENT[2:],
+        b"fe" + PARENT[2:] + b"-what-comes-later",
+        b"cc" + PARENT[2:] + b"-",
+    ],
+)
+def test_valid_traceparent_is_passed_on(parent: bytes) -> None:
+    assert passed_on(("other", b"x"), ("traceparent", parent)) == line(parent)
+
+
+@pytest.mark.parametrize(
+    "parent",
+    [
+        None,
+        b"",
+        b"00",
+        PARENT[:-1],
+        PARENT + b"0",
+        PARENT + b"-more",
+        PARENT + b" ",
+        PARENT + b"\r\nX: y",
+        PARENT.upper(),
+        b"ff" + PARENT[2:],
+        b"01" + PARENT[2:] + b"more",
+        b"00-" + b"0" * 32 + b"-b7ad6b7169203331-01",
+        b"00-0af7651916cd43dd8448eb211c80319c-" + b"0" * 16 + b"-01",
+        b"00-0af7651916cd43dd8448eb211c80319g-b7ad6b7169203331-01",
+        b"\xff" * 55,
+    ],
+)
+def test_invalid_traceparent_is_dropped_and_its_tracestate_with_it(parent: bytes | None) -> None:
+    assert passed_on(("traceparent", parent), ("tracestate", b"a=1")) == b""
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"congo=t61rcWkgMzE",
+        b"rojo=00f067aa0ba902b7,congo=t61rcWkgMzE",
+        b"a=1, b=2 ,\tc=3",
+        b"fw529a3039@dt=FfAAAA",
+        b"a=1,,b=2",
+        b",".join(b"k%d=v" % number for number in range(32)),
+    ],
+)
+def test_valid_tracestate_is_passed_on(state: bytes) -> None:
+    sent = passed_on(("traceparent", PARENT), ("tracestate", state))
+    assert sent == line(PARENT) + b"tracestate: %b\r\n" % state
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        b"",
+        b" , ",
+        b"A=1",
+        b"a",
+        b"a=",
+        b"a=1;b=2 ,c",
+        b"a=b=c",
+        b"a=1\r\nX: y",
+        b"a=\xc3\xa9",
+        b",".join(b"k%d=v" % number for number in range(33)),
+        b",".join(b"k%d=%b" % (number, b"v" * 255) for number in range(32)).ljust(TRACESTATE_BYTES + 1, b"v"),
+    ],
+)
+def test_invalid_tracestate_is_dropped_alone(state: bytes | None) -> None:
+    assert passed_on(("traceparent", PARENT), ("tracestate", state)) == line(PARENT)
+
+
+def test_several_tracestates_are_one_list() -> None:
+    sent = passed_on(("tracestate", b"a=1"), ("traceparent", PARENT), ("tracestate", b"b=2"))
+    assert sent == line(PARENT) + b"tracestate: a=1,b=2\r\n"
+
+
+def test_record_with_two_traceparents_has_none() -> None:
+    assert passed_on(("traceparent", PARENT), ("traceparent", PARENT)) == b""
+
+
+def test_what_looks_like_a_header_in_key_and_value_is_none() -> None:
+    text = b',"headers":[["traceparent","%b"]],' % PARENT
+    assert passed_on(value=b'{"a":1%b"b":2}' % text, key=text) == b""
+    assert passed_on(("other", text), value=b'{"a":1%b"b":2}' % text, key=text) == b""
+
+
+def test_record_without_headers_has_no_trace_context() -> None:
+    assert passed_on() == b""
+
+
+@pytest.mark.parametrize(("sizes", "searched"), [((1,), True), ((2,), False), ((2, 3), False), ((1, 2), True)])
+def test_payload_is_searched_if_a_batch_has_one_record(sizes: tuple[int, ...], *, searched: bool) -> None:
+    one = lane()
+    one.take([Record(n, pairs=(("traceparent", PARENT),)) for n in range(sum(sizes))], WANTED, 0.0)
+    payload = encode_batches([one.form_batch(size, 1 << 30) for size in sizes])
+    assert may_be_traced(sum(sizes), len(sizes), payload) is searched
