@@ -198,7 +198,7 @@ class DeliverySender:
         return self._pacing.schedule.used() if self._pacing else None
 
     def _begin(self, now: float) -> None:
-        """Begin, or go on after a wait, which costs no budget. Only a wait for a token counts as time of the endpoint."""
+        """Begin, or go on after a wait, which costs no budget. A wait for a token counts as time of the endpoint."""
         if self._token_wanted_at is not None:
             self._stop_at += now - self._token_wanted_at
         elif self._permit_wanted_at is not None:

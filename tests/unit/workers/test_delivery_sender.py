@@ -2,38 +2,24 @@
 
 import base64
 import hmac
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
-from tests.harness.delivery_senders import LIMITS, OK, SenderScene, answer, no_answer
+from tests.harness.delivery_senders import LIMITS, OK, End, SenderScene, answer, end_of, no_answer
 from tests.harness.lanes import WANTED, Record, lane
 from tests.harness.subscriptions import SECRET
 from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
-from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
+from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
 from webhookd.flow.attempt.signature import SigningKind, new_secret, parse_secret, signer_of
 from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.destination import SigningSecret
 from webhookd.flow.subscription import Retry
-from workers.delivery.access_tokens import TokenSource
 from workers.delivery.delivery_sender import SUCCESS_BODY_BYTES
 
 OTHER_SECRET = new_secret(SigningKind.HMAC_SHA256, b"b" * 32)
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    kind: ReportKind
-    done: int
-
-
-def end_of(scene: SenderScene) -> End:
-    """The end that the sender reports; it ended exactly once."""
-    (sender,) = scene.ended
-    report = sender.report()
-    return End(report.kind, report.done)
 
 
 def test_sends_batches_one_after_another() -> None:
@@ -358,137 +344,6 @@ def test_unsigned_request_has_no_signature() -> None:
         "webhook-timestamp": "1700000000",
         "webhook-attempt": "1",
     }
-
-
-class Tokens(TokenSource):
-    """A token source whose tokens and failures come from the test."""
-
-    def __init__(self, *found: bytes | Failure | None) -> None:
-        self.found = list(found)
-        self.waiting: list[object] = []
-        self.refused_lines: list[bytes] = []
-        self.replaces = True
-
-    def line(self, now: float) -> bytes | Failure | None:  # noqa: ARG002  # as the source declares it
-        return self.found.pop(0) if len(self.found) > 1 else self.found[0]
-
-    def wait(self, sequence: object) -> None:
-        self.waiting.append(sequence)
-
-    def refused(self, line: bytes, now: float) -> bool:  # noqa: ARG002  # as the source declares it
-        self.refused_lines.append(line)
-        return self.replaces
-
-
-T1, T2 = b"Authorization: Bearer token-number-1\r\n", b"Authorization: Bearer token-number-2\r\n"
-
-
-def scene_with(tokens: Tokens, retry: Retry | None = None) -> SenderScene:
-    scene = SenderScene(retry)
-    scene.template = replace(scene.template, tokens=tokens)
-    return scene
-
-
-def test_request_carries_its_token() -> None:
-    scene = scene_with(Tokens(T1))
-    request = scene.sender().advance(None) or b""
-    assert request.startswith(scene.template.head + T1 + b"webhook-id: msg_0\r\n")
-
-
-def test_wait_for_a_token_is_no_exchange_and_costs_no_budget() -> None:
-    tokens = Tokens(None, T1)
-    scene = scene_with(tokens)
-    sender = scene.sender(batches=2)
-    assert sender.advance(None) is None
-    assert (tokens.waiting, scene.ended) == ([sender], [])
-    scene.now += LIMITS.lease_s - 0.1
-    assert scene.body_of(sender.advance(None)) == b"body-0"
-    assert scene.body_of(sender.advance(OK)) == b"body-1"
-    sender.advance(OK)
-    assert end_of(scene) == End(ReportKind.FINISHED, 2)
-    assert sender.report().sending_s == pytest.approx(LIMITS.lease_s - 0.1), "a slow token endpoint is slow"
-
-
-def test_stopped_while_it_waits_for_a_token_sends_nothing() -> None:
-    scene = scene_with(Tokens(None, T1))
-    sender = scene.sender()
-    sender.advance(None)
-    sender.stopped = True
-    assert sender.advance(None) is None
-    assert end_of(scene) == End(ReportKind.FINISHED, 0)
-
-
-@pytest.mark.parametrize(("retries", "kind"), [(1, ReportKind.RETRY), (0, ReportKind.EXHAUSTED)])
-def test_missing_token_is_a_failed_attempt(retries: int, kind: ReportKind) -> None:
-    failure = Failure(
-        code=FailureCode.TOKEN_REFUSED, detail="it answered 401", elapsed_s=0.1, sent=False, retry_after_s=40.0
-    )
-    scene = scene_with(Tokens(failure), Retry(max_retries=retries))
-    sender = scene.sender(batches=2)
-    assert sender.advance(None) is None
-    assert end_of(scene) == End(kind, 0)
-    logged = LoggedExchange(scene.wall, "msg_0", error="token_refused", detail="it answered 401")
-    assert (sender.report().failure, sender.report().wait_s) == (logged, 40.0)
-
-
-def test_missing_token_because_of_the_stop_is_no_failure() -> None:
-    scene = scene_with(Tokens(no_answer(FailureCode.SHUTDOWN)))
-    sender = scene.sender()
-    assert sender.advance(None) is None
-    assert (end_of(scene), sender.failure_code) == (End(ReportKind.FINISHED, 0), "")
-
-
-def test_unauthorized_is_sent_again_with_another_token() -> None:
-    tokens = Tokens(T1, None, T2)
-    scene = scene_with(tokens)
-    sender = scene.sender(batches=2)
-    sender.advance(None)
-    assert sender.advance(answer(401)) is None, "it waits"
-    assert (tokens.refused_lines, tokens.waiting, scene.ended) == ([T1], [sender], [])
-    again = sender.advance(None) or b""
-    assert (T2 in again, scene.body_of(again)) == (True, b"body-0")
-    assert scene.body_of(sender.advance(OK)) == b"body-1"
-    assert sender.advance(OK) is None
-    assert (end_of(scene), sender.failure_code) == (End(ReportKind.FINISHED, 2), "")
-
-
-def test_second_unauthorized_is_the_status_of_the_endpoint() -> None:
-    tokens = Tokens(T1, T2)
-    scene = scene_with(tokens)
-    sender = scene.sender()
-    sender.advance(None)
-    assert sender.advance(answer(401)) is not None
-    assert sender.advance(answer(401)) is None
-    assert (end_of(scene), sender.failure_code) == (End(ReportKind.EXHAUSTED, 0), "http_401")
-    assert tokens.refused_lines == [T1]
-
-
-def test_unauthorized_without_another_token_is_the_status_of_the_endpoint() -> None:
-    tokens = Tokens(T1)
-    tokens.replaces = False
-    scene = scene_with(tokens)
-    sender = scene.sender()
-    sender.advance(None)
-    assert sender.advance(answer(401)) is None
-    assert sender.failure_code == "http_401"
-
-
-def test_unauthorized_without_tokens_is_not_sent_again() -> None:
-    scene = SenderScene()
-    sender = scene.sender()
-    sender.advance(None)
-    assert sender.advance(answer(401)) is None
-    assert end_of(scene) == End(ReportKind.EXHAUSTED, 0)
-
-
-def test_token_that_the_endpoint_repeats_is_not_reported() -> None:
-    scene = scene_with(Tokens(T1))
-    sender = scene.sender()
-    sender.advance(None)
-    sender.advance(Response(status=500, head=b"HTTP/1.1 500 Oh", body=b"you sent token-number-1", elapsed_s=0.0))
-    failure = sender.report().failure
-    assert failure is not None
-    assert failure.body == b"you sent ****"
 
 
 def test_template_shows_no_secret() -> None:
