@@ -108,6 +108,8 @@ def test_the_openapi_document_names_every_address(app: Flask) -> None:
         f"{PATH}/{{subscription_id}}",
         f"{PATH}/{{subscription_id}}/Status",
         f"{PATH}/{{subscription_id}}/DeadLetter",
+        f"{PATH}/{{subscription_id}}/SigningSecret",
+        f"{PATH}/{{subscription_id}}/SigningSecret/Rotate",
         "/1/EventNotificationAdmin",
         "/1/AuditLog",
         "/1/Key",
