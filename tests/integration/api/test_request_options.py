@@ -17,7 +17,7 @@ def test_method_and_success_codes_are_kept_until_a_put_leaves_them_out(client: F
         "method": "PATCH",
         "success_codes": ["200", "3xx"],
     }
-    webhook["signing"] = {"kind": "none"}
+    webhook |= {"signing": {"kind": "none"}, "authentication": None}
     created = client.post(PATH, json=document("destination.webhook", webhook))
     path = f"{PATH}/{created.get_json()['id']}"
     assert client.get(path).get_json()["destination"]["webhook"] == webhook
