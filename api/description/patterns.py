@@ -65,6 +65,20 @@ _PATH: Final = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
 URL: Final = rf"^https?://(?:{_LABEL}(?:\.{_LABEL}){{0,9}}|\[(?:{_ipv6()})\])(?::(?:{_PORT}))?(?:[/?]{_PATH})?$"
 """A URL with the scheme http or https, without user, password and fragment."""
 
+PASSWORD: Final = rf"^[^{_CONTROLS}]*$"
+"""What HTTP Basic can carry."""
+
+USERNAME: Final = rf"^[^:{_CONTROLS}]*$"
+
+CLIENT_TEXT: Final = r"^[\x20-\x7e]+$"
+"""The id or the secret of a client (RFC 6749, appendix A)."""
+
+AUDIENCE: Final = r"^[\x20-\x7e]*$"
+
+_SCOPE: Final = r"[\x21\x23-\x5b\x5d-\x7e]+"
+
+SCOPE: Final = rf"^(?:{_SCOPE}(?: {_SCOPE})*)?$"
+"""A list of scopes (RFC 6749 §3.3)."""
 _MASKED: Final = r"\*\*\*\*"
 _WHSEC: Final = (
     r"whsec_(?:[A-Za-z0-9+/]{4}){8,20}(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{4}[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{2}==|"

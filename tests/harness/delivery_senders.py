@@ -1,6 +1,7 @@
 """Builders for the delivery worker: request template, batches, outcomes, and a clock that the test moves."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 from tests.harness.lanes import MIDDLE
@@ -111,6 +112,21 @@ class SenderScene:
         """The body of a request."""
         assert request is not None
         return request.partition(b"\r\n\r\n")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a sender has ended: its report's kind, and how many batches are done."""
+
+    kind: ReportKind
+    done: int
+
+
+def end_of(scene: SenderScene) -> End:
+    """The end that the sender reports; it ended exactly once."""
+    (sender,) = scene.ended
+    report = sender.report()
+    return End(report.kind, report.done)
 
 
 class UnreliableCoordination(MemoryCoordination):

@@ -12,20 +12,27 @@ from tests.harness.delivery_senders import ref
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import SECRET as SIGNING
 from tests.harness.subscriptions import subscription
+from webhookd.clock import monotonic, wall_clock
+from webhookd.edges.http_client.event_loop import ExchangeLoop
 from webhookd.errors import SecretsUnreadable, StoreUnavailable
 from webhookd.flow.attempt.signature import Signer, SigningKind, new_secret, signing_secret
 from webhookd.flow.destination import Destination, SigningSecret
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
+from webhookd.settings import Settings
 from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import SubscriptionRow
+from workers.delivery.access_tokens import TokenSources
 from workers.delivery.delivery_sender import RequestTemplate
 from workers.delivery.subscription_cache import SubscriptionCache
 
 ID = ref().subscription
 SECRET = b"X-Api-Key: secret\r\n"
 SEED = new_secret(SigningKind.ED25519, bytes(range(32)))
+PASSWORD = '{"/authentication/password": "b"}'
+CLIENT = {"kind": "oauth2_client_credentials", "token_url": "https://login.example.com/t", "client_id": "a"}
+CLIENT_SECRET = '{"/authentication/client_secret": "b"}'
 
 
 @pytest.fixture
@@ -111,6 +118,30 @@ def test_trace_context_of_the_record_gives_way_to_a_header(database: Database, n
     (template,) = SubscriptionCache(database).templates([ref()])
     assert isinstance(template, RequestTemplate)
     assert template.trace is trace
+
+
+def test_template_has_the_login_of_basic(database: Database) -> None:
+    store_row(database, destination={"authentication": {"kind": "basic", "username": "a"}}, secrets=PASSWORD)
+    (template,) = SubscriptionCache(database).templates([ref()])
+    assert isinstance(template, RequestTemplate)
+    assert (template.tokens, b"Authorization: Basic YTpi\r\n" in template.head) == (None, True)
+
+
+def test_templates_with_equal_credentials_share_their_tokens(database: Database) -> None:
+    store_row(database, destination={"authentication": CLIENT}, secrets=CLIENT_SECRET)
+    tokens = TokenSources(ExchangeLoop(Settings()), monotonic=monotonic, wall=wall_clock, deadline_s=1.0)
+    (first,) = SubscriptionCache(database, tokens=tokens).templates([ref()])
+    (second,) = SubscriptionCache(database, tokens=tokens).templates([ref()])
+    assert isinstance(first, RequestTemplate)
+    assert isinstance(second, RequestTemplate)
+    assert first.tokens is second.tokens is not None
+    assert b"Authorization" not in first.head
+
+
+def test_unusable_token_endpoint_gives_no_template(database: Database) -> None:
+    store_row(database, destination={"authentication": CLIENT | {"token_url": "nowhere"}}, secrets=CLIENT_SECRET)
+    tokens = TokenSources(ExchangeLoop(Settings()), monotonic=monotonic, wall=wall_clock, deadline_s=1.0)
+    assert SubscriptionCache(database, tokens=tokens).templates([ref()]) == [None]
 
 
 def test_each_delivery_of_a_task_gets_a_template(database: Database) -> None:

@@ -79,3 +79,14 @@ def test_response_that_ends_the_connection_is_not_cached(reader: ResponseReader)
     assert not reader.keep_alive
     reader.feed(last)
     assert not reader.keep_alive
+
+
+def test_more_of_a_body_is_kept_on_request() -> None:
+    reader = ResponseReader(Limits(response_bytes=4))
+    long = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123456789"
+    bodies = []
+    for body_bytes in (0, 0, 6, 6, 2):
+        reader.keep_at_least(body_bytes)
+        assert reader.feed(long)
+        bodies.append(reader.body)
+    assert bodies == [b"1234", b"1234", b"123456", b"123456", b"1234"]

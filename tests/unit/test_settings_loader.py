@@ -24,6 +24,8 @@ ITEMS = {
     "egress_forbid_ports": ("25", "1-24"),
     "operator_emails": ("a@example.com", "b@example.com"),
     "api_trusted_proxies": ("10.0.0.0/8", "::1"),
+    "host_rate_limits": ("a.example=50", "*.b.example=0.5"),
+    "host_max_concurrent": ("a.example=4", "*.b.example=2"),
 }
 """Two items of each list."""
 

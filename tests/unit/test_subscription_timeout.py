@@ -66,4 +66,5 @@ def test_request_has_the_timeout_of_its_subscription() -> None:
 
 @pytest.mark.parametrize(("operators_s", "longest_s"), [(15.0, LONGEST_TIMEOUT_S), (600.0, 600.0)])
 def test_sender_is_lost_after_the_longest_timeout(operators_s: float, longest_s: float) -> None:
-    assert SendLimits(budget_s=0.5, deadline_s=operators_s, lease_s=5.0).lost_after_s == 0.5 + longest_s + 10.0 + 5.0
+    limits = SendLimits(budget_s=0.5, deadline_s=operators_s, lease_s=5.0)
+    assert limits.lost_after_s == 0.5 + 2 * (operators_s + longest_s) + 10.0 + 5.0, "two tokens and two requests"

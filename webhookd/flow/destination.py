@@ -53,6 +53,13 @@ class RateUnit(StrEnum):
     RECORDS = "records"
 
 
+class ClientAuthentication(StrEnum):
+    """How a client shows its secret to a token endpoint (RFC 6749 §2.3.1, named as RFC 7591 §2 does)."""
+
+    BASIC = "client_secret_basic"
+    POST = "client_secret_post"
+
+
 class Basic(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="basic"):
     """A user's name and password (RFC 7617)."""
 
@@ -72,6 +79,7 @@ class ClientCredentials(msgspec.Struct, frozen=True, kw_only=True, tag_field="ki
     client_secret: str
     scope: str = ""
     audience: str = ""
+    client_authentication: ClientAuthentication = ClientAuthentication.BASIC
 
     def __repr__(self) -> str:
         """Without the secret."""

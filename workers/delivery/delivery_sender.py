@@ -7,10 +7,13 @@ its lanes have another epoch                     FINISHED; likewise
 the process stops, or webhookd goes offline      FINISHED; likewise. An aborted request does not count as a failure
 its lease was not renewed and has run out        FINISHED; likewise
 an exchange failed, and a retry is left          RETRY
+there is no access token for the request         likewise: the exchange with the token endpoint failed
 an exchange failed, and no retry is left         EXHAUSTED
 the endpoint answered 410 Gone                   GONE
 the endpoint refused a batch of several          DIVISIBLE
 records, and may accept a part of it
+
+While it waits for an access token, or until a request may begin, it has no exchange; it is submitted again.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,6 +46,8 @@ from webhookd.flow.destination import LONGEST_TIMEOUT_S, Tls
 from webhookd.flow.dispatch.request_quota import Quota, SendSchedule, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
+from workers.delivery.access_tokens import TokenSource
+from workers.delivery.request_token import RequestToken
 
 SUCCESS_BODY_BYTES = 2048
 """How much of the body of a 2xx response is kept. Every report has one, and few people read them."""
@@ -66,7 +71,7 @@ class RequestTemplate:
 
     `mask` is for what the endpoint responds. Without a `signer` the requests are not signed. `success` has the statuses
     that acknowledge a batch. `trace` is False if the head has a `traceparent` already. Without `timeout_s` the deadline
-    of SendLimits counts.
+    of SendLimits counts. With `tokens` each request carries an access token.
     """
 
     version: int
@@ -80,6 +85,7 @@ class RequestTemplate:
     timeout_s: float | None = None
     quotas: tuple[Quota, ...] = ()
     tls: Tls = OPERATORS
+    tokens: TokenSource | None = None
 
 
 FoundTemplate = RequestTemplate | StoreUnavailable | SecretsUnreadable | None
@@ -101,8 +107,12 @@ class SendLimits:
 
     @property
     def lost_after_s(self) -> float:
-        """A sender that has not ended after this time is lost: even the slowest one has ended and reported by then."""
-        return self.budget_s + max(self.deadline_s, LONGEST_TIMEOUT_S) + 2 * self.lease_s + 5.0
+        """A sender that has not ended after this time is lost: even the slowest one has ended and reported by then.
+
+        That one waits for an access token, gets 401, waits for another token, and sends the request again.
+        """
+        twice_s = 2 * (self.deadline_s + max(self.deadline_s, LONGEST_TIMEOUT_S))
+        return self.budget_s + twice_s + 2 * self.lease_s + 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +166,9 @@ class DeliverySender:
         self._clocks = clocks
         self._ended = ended
         self._pacing = pacing
-        self._waiting_since: float | None = None
+        self._token = RequestToken(template.tokens) if template.tokens else None
+        self._token_wanted_at: float | None = None
+        self._permit_wanted_at: float | None = None
         self._began_at = clocks.monotonic()
         self._stop_at = self._began_at + limits.budget_s
         self.elapsed_s = 0.0
@@ -167,25 +179,23 @@ class DeliverySender:
     def advance(self, outcome: Outcome | None) -> bytes | None:
         """Return the next request, None at the end; `outcome` is that of the previous one, None before the first."""
         now = self._clocks.monotonic()
+        if self._token is not None and outcome is not None:
+            outcome = self._token.hidden_in(outcome)
         if self._log_attempts and outcome is not None:
             self._log_attempt(outcome)
-        if self._waiting_since is not None:
-            waited_s = now - self._waiting_since  # which is no time of the endpoint
-            self._began_at, self._stop_at = self._began_at + waited_s, self._stop_at + waited_s
-            self._waiting_since = None
-        elif outcome is None:
-            self._began_at, self._stop_at = now, now + (self._stop_at - self._began_at)
+        if outcome is None:
+            self._begin(now)
         elif acknowledged(outcome, self._template.success):
             self.done += 1
             self._acknowledged = outcome  # type: ignore[assignment]  # acknowledged() says it is a Response
-        elif isinstance(outcome, Failure) and outcome.code is FailureCode.SHUTDOWN:
-            self.stopped = True  # this process aborted the request; its batch goes back to the lane
-        else:
+        elif self._token is None or not self._token.replaced(outcome, self.done, now):
             self._judge_failure(outcome)
             self._end(now)
             return None
         if self.done >= len(self.batches) or self.stopped or now >= self._stop_at or now >= self.lease_end:
             self._end(now)
+            return None
+        if self._token is not None and not self._has_token(self._token, now):
             return None
         batch = self.batches[self.done]
         if self._pacing is not None and not self._may_begin(self._pacing, batch.records, now):
@@ -196,13 +206,35 @@ class DeliverySender:
         """The permit to give back when the delivery has ended; None without one."""
         return self._pacing.schedule.used() if self._pacing else None
 
+    def _begin(self, now: float) -> None:
+        """Begin, or go on after a wait, which costs no budget. A wait for a token counts as time of the endpoint."""
+        if self._token_wanted_at is not None:
+            self._stop_at += now - self._token_wanted_at
+        elif self._permit_wanted_at is not None:
+            waited_s = now - self._permit_wanted_at
+            self._began_at, self._stop_at = self._began_at + waited_s, self._stop_at + waited_s
+        else:
+            self._began_at, self._stop_at = now, now + (self._stop_at - self._began_at)
+        self._token_wanted_at = self._permit_wanted_at = None
+
+    def _has_token(self, token: RequestToken, now: float) -> bool:
+        """Whether there is a token for the next request; otherwise it waits for one, or ends if there will be none."""
+        found = token.take(now)
+        if found is None:
+            self._token_wanted_at = now
+            token.wait(self)
+        elif isinstance(found, Failure):
+            self._judge_failure(found)
+            self._end(now)
+        return isinstance(found, bytes)
+
     def _may_begin(self, pacing: Pacing, records: int, now: float) -> bool:
         """Count the next request if it may begin now; otherwise come back when it may."""
         wait_s = pacing.schedule.starts_at(records) - now
         if wait_s <= 0:
             pacing.schedule.begun(records)
             return True
-        self._waiting_since = now
+        self._permit_wanted_at = now
         pacing.later(self, wait_s)
         return False
 
@@ -248,6 +280,8 @@ class DeliverySender:
         lines = FIRST_ATTEMPT if self.done else self._attempt_line
         if signer is not None:
             lines += b"webhook-signature: %b\r\n" % signer.signature(webhook_id, at, batch.body)
+        if self._token is not None:
+            lines += self._token.line
         if self._traced and batch.records == 1:
             lines += trace_headers(batch.body)
         return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\n%bContent-Length: %d\r\n\r\n%b" % (
@@ -277,6 +311,9 @@ class DeliverySender:
         )
 
     def _judge_failure(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Failure) and outcome.code is FailureCode.SHUTDOWN:
+            self.stopped = True  # this process aborted the request; its batch goes back to the lane
+            return
         self._failure = outcome
         self.verdict = judge(
             outcome,

@@ -74,7 +74,15 @@ class WorkerProcess:
         self._heartbeat: Heartbeat | None = None
         self._change_watch: ChangeWatch | None = None
         self._cache = SubscriptionCache(
-            edges.database, host_limits(settings.host_rate_limits, settings.host_max_concurrent), TlsContexts(settings)
+            edges.database,
+            host_limits(settings.host_rate_limits, settings.host_max_concurrent),
+            tls_contexts=TlsContexts(settings),
+            tokens=TokenSources(
+                self._exchanges,
+                monotonic=clock.monotonic,
+                wall=clock.wall_clock,
+                deadline_s=settings.request_deadline_s,
+            ),
         )
         self._stopping = False
         self.app: Celery = build_celery(settings)

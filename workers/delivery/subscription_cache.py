@@ -13,19 +13,21 @@ from typing import Any, Protocol
 
 from webhookd import logs
 from webhookd.errors import InvalidInput, SecretsUnreadable, StoreUnavailable, UnusableSubscription
+from webhookd.flow.attempt.authentication import constant_headers
 from webhookd.flow.attempt.secret_mask import SecretMask
 from webhookd.flow.attempt.signature import signer_of
 from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.attempt.tls_options import OPERATORS
 from webhookd.flow.batching.envelope import CONTENT_TYPE
-from webhookd.flow.destination import Tls
+from webhookd.flow.destination import ClientCredentials, Destination, Tls
 from webhookd.flow.dispatch.host_limits import HostLimits
 from webhookd.flow.dispatch.request_quota import quotas_of
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.store import subscriptions
 from webhookd.store.database import Database
+from workers.delivery.access_tokens import TokenSource, TokenSources
 from workers.delivery.delivery_sender import FoundTemplate, RequestTemplate
 
 MAX_CACHED = 10_000
@@ -45,14 +47,23 @@ class TlsContexts(Protocol):
 
 
 class SubscriptionCache:
-    """Request templates by subscription; thread-safe. Without `tls_contexts`, none of those with TLS options."""
+    """Request templates by subscription; thread-safe.
+
+    Without `tls_contexts` or `tokens` there is no template for a subscription that needs them.
+    """
 
     def __init__(
-        self, database: Database, host_limits: HostLimits | None = None, tls_contexts: TlsContexts | None = None
+        self,
+        database: Database,
+        host_limits: HostLimits | None = None,
+        *,
+        tls_contexts: TlsContexts | None = None,
+        tokens: TokenSources | None = None,
     ) -> None:
         self._database = database
         self._host_limits = host_limits or HostLimits()
         self._tls_contexts = tls_contexts
+        self._tokens = tokens
         self._lock = Lock()
         self._templates: dict[str, RequestTemplate] = {}
         self._latest: dict[str, int] = {}
@@ -140,7 +151,9 @@ class SubscriptionCache:
             _make_room(self._templates, len(loaded))
             for id_, found in loaded.items():
                 self._note_unreadable(id_, found)
-                template = None if isinstance(found, UnusableSubscription) else _template(found, self._host_limits)
+                template = None
+                if not isinstance(found, UnusableSubscription):
+                    template = _template(found, self._host_limits, self._tokens)
                 if template is not None and template.version >= self._version(id_):
                     self._templates[id_] = template
 
@@ -160,16 +173,21 @@ def _make_room(cached: dict[str, Any], more: int = 1) -> None:
             del cached[id_]
 
 
-def _template(subscription: Subscription, host_limits: HostLimits) -> RequestTemplate | None:
+def _template(
+    subscription: Subscription, host_limits: HostLimits, tokens: TokenSources | None
+) -> RequestTemplate | None:
     """Return the template of a subscription; None if its destination cannot be used."""
     destination = subscription.destination
     try:
         target = Target.parse(destination.url)
-        head = request_head(target, destination.headers, CONTENT_TYPE, destination.method)
+        head = request_head(target, constant_headers(destination), CONTENT_TYPE, destination.method)
         success = statuses_of(destination.success_codes)
         signer = signer_of(destination.signing)
+        source = _token_source(destination, tokens)
     except InvalidInput:
         return None  # ingest shows the same fault in the subscription's status
+    if source is None and isinstance(destination.authentication, ClientCredentials):
+        return None
     return RequestTemplate(
         version=subscription.version,
         target=target,
@@ -182,4 +200,11 @@ def _template(subscription: Subscription, host_limits: HostLimits) -> RequestTem
         timeout_s=subscription.limits.timeout_s,
         quotas=quotas_of(subscription.id, subscription.limits, host_limits.quota(target.host)),
         tls=subscription.destination.tls,
+        tokens=source,
     )
+
+
+def _token_source(destination: Destination, tokens: TokenSources | None) -> TokenSource | None:
+    if tokens is None or not isinstance(destination.authentication, ClientCredentials):
+        return None
+    return tokens.source(destination.authentication)

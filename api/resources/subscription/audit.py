@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from api.extensions.callers import current_caller
 from api.resources.subscription import signing_wire
+from api.resources.subscription.authentication_wire import changed_secrets
 from api.resources.subscription.tls_wire import changed_key
 from api.resources.subscription.wire import render
 from webhookd.flow.subscription import Subscription
@@ -31,9 +32,8 @@ def changed(session: Session, subscription: Subscription, *, stored: Subscriptio
     after = render(subscription)
     if stored is not None and (names := _new_values(subscription, stored)):
         after["changed_header_values"] = names
-    changed_secrets = list(_changed_secrets(subscription, stored)) if stored is not None else []
-    if changed_secrets:
-        after["changed_secrets"] = changed_secrets
+    if stored is not None and (paths := list(_changed_secrets(subscription, stored))):
+        after["changed_secrets"] = paths
     before = render(stored) if stored is not None else {"id": subscription.id, "unusable": True}
     _record(session, _verb(subscription.active, was_active), subscription, before=before, after=after)
 
@@ -64,9 +64,14 @@ def _changed_secrets(subscription: Subscription, stored: Subscription) -> Iterat
     """The paths of the masked secrets that differ, but for those of headers."""
     if subscription.destination.signing != stored.destination.signing:
         yield signing_wire.FIELD
+    yield from changed_secrets(subscription, stored)
     yield from changed_key(subscription, stored)
 
 
 def _new_values(subscription: Subscription, stored: Subscription) -> list[str]:
     known = {name.lower(): value for name, value in stored.destination.headers}
     return [name for name, value in subscription.destination.headers if known.get(name.lower(), value) != value]
+
+
+def _new_signing(subscription: Subscription, stored: Subscription) -> list[str]:
+    return [signing_wire.FIELD] if subscription.destination.signing != stored.destination.signing else []

@@ -1,4 +1,4 @@
-"""Checks a subscription after it was stored: looks up its host and reads samples of its topics, within one deadline.
+"""Checks a subscription after it was stored: looks up its hosts and reads samples of its topics, within one deadline.
 
 Nothing here fails a request. What is not known in time is a warning that says so, or none.
 """
@@ -30,8 +30,8 @@ DEADLINE_S: Final = 2.0
 RECORDS: Final = 50
 """How many of a topic's last records are read."""
 
-CALLS: Final = 16
-"""How many look-ups and samples are in progress at most: two for each thread of the API."""
+CALLS: Final = 24
+"""How many look-ups and samples are in progress at most: three for each thread of the API."""
 
 REST_S: Final = 10.0
 """How long Kafka is not asked again after it did not answer: otherwise each request of a series would wait."""
@@ -68,15 +68,18 @@ class RegistrationChecks:
         return list(warnings.of_configuration(subscription, has_mail_server=bool(self._settings.smtp_host)))
 
     def _warnings(self, subscription: Subscription, until: float) -> Iterator[RegistrationWarning]:
-        addresses = self._look_up(subscription)
+        urls = egress.urls_of(subscription)
+        addresses = {field: self._look_up(url) for field, url in urls.items()}
         samples = self._sample(subscription, until)
-        yield from self._of_addresses(subscription, addresses, until)
+        for field, url in urls.items():
+            yield from egress.of_url(field, url, self._policy)
+            yield from self._of_addresses(subscription, field, addresses[field], until)
         yield from self._of_sources(subscription, samples, until)
         yield from warnings.of_configuration(subscription, has_mail_server=bool(self._settings.smtp_host))
 
-    def _look_up(self, subscription: Subscription) -> Future[list[str]] | None:
+    def _look_up(self, url: str) -> Future[list[str]] | None:
         """Start to resolve the host; None when it is refused already, or the egress proxy resolves it."""
-        target = Target.parse(subscription.destination.url)
+        target = Target.parse(url)
         by_proxy = self._settings.egress_proxy is not None and self._settings.egress_proxy_judges
         if self._policy.refusal(target) or (by_proxy and address_of(target.host) is None):
             return None
@@ -94,20 +97,20 @@ class RegistrationChecks:
         return self._calls.start(lambda: self._brokers.samples(subscription.consumer_group, topics, RECORDS, left_s))
 
     def _of_addresses(
-        self, subscription: Subscription, addresses: Future[list[str]] | None, until: float
+        self, subscription: Subscription, field: str, addresses: Future[list[str]] | None, until: float
     ) -> Iterator[RegistrationWarning]:
-        yield from egress.of_url(subscription, self._policy)
         if addresses is None:
             return
         try:
             found = addresses.result(_left_s(until))
         except TimeoutError:
-            yield warnings.unresolved(f"there was no answer within {self._deadline_s:g} s")
+            yield warnings.unresolved(field, f"there was no answer within {self._deadline_s:g} s")
         except (OSError, UnicodeError) as error:
-            yield warnings.unresolved(getattr(error, "strerror", None) or str(error))
+            yield warnings.unresolved(field, getattr(error, "strerror", None) or str(error))
         else:
-            yield from egress.of_addresses(subscription, found, self._policy)
-            yield from warnings.of_headers(subscription, found)
+            yield from egress.of_addresses(subscription, field, found, self._policy)
+            if field == warnings.URL:
+                yield from warnings.of_headers(subscription, found)
 
     def _of_sources(
         self, subscription: Subscription, samples: Future[Samples] | None, until: float

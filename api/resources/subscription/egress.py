@@ -1,4 +1,4 @@
-"""Whether the operators' rules allow a subscription's URL: a new one is refused, a stored one gets a warning.
+"""Whether the operators' rules allow a subscription's URLs: a new one is refused, a stored one gets a warning.
 
 A client learns which rule refuses. It does not learn the addresses behind a name, which may be names of an internal
 network; the log has them.
@@ -15,6 +15,7 @@ from webhookd.errors import InvalidInput
 from webhookd.flow.attempt import egress_policy as rules
 from webhookd.flow.attempt.egress_policy import EgressPolicy
 from webhookd.flow.attempt.target import Target
+from webhookd.flow.destination import ClientCredentials
 from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
 
@@ -27,43 +28,53 @@ REASONS: Final[Mapping[str, str]] = {
 }
 """What is wrong with a URL, by the rule that refuses it; any other rule is about an address."""
 
+TOKEN_URL: Final = "destination.webhook.authentication.token_url"  # noqa: S105  # the name of a field
+
 ADDRESS: Final = "has an address to which this installation sends nothing"
 
 _log = logs.get(__name__)
 
 
-def confirm_url(settings: Settings, subscription: Subscription, before: Subscription | None = None) -> None:
+def urls_of(subscription: Subscription) -> dict[str, str]:
+    """The URLs to which requests go, by field: the endpoint, and the token endpoint if there is one."""
+    destination = subscription.destination
+    if isinstance(destination.authentication, ClientCredentials):
+        return {URL: destination.url, TOKEN_URL: destination.authentication.token_url}
+    return {URL: destination.url}
+
+
+def confirm_urls(settings: Settings, subscription: Subscription, before: Subscription | None = None) -> None:
     """Raise InvalidInput, which names the rule, for a URL that is refused whatever its host's addresses are.
 
     A URL that is stored may stay, so that other fields can be changed: its deliveries are refused all the same.
     """
-    if before is not None and before.destination.url == subscription.destination.url:
-        return
-    rule = egress_policy(settings).refusal(Target.parse(subscription.destination.url))
-    if rule is not None:
-        raise InvalidInput(_reason(rule), field=URL)
+    stored = urls_of(before) if before is not None else {}
+    for field, url in urls_of(subscription).items():
+        rule = egress_policy(settings).refusal(Target.parse(url)) if stored.get(field) != url else None
+        if rule is not None:
+            raise InvalidInput(_reason(rule), field=field)
 
 
-def of_url(subscription: Subscription, policy: EgressPolicy) -> Iterator[RegistrationWarning]:
+def of_url(field: str, url: str, policy: EgressPolicy) -> Iterator[RegistrationWarning]:
     """Yield that a URL which is stored is refused whatever its host's addresses are."""
-    rule = policy.refusal(Target.parse(subscription.destination.url))
+    rule = policy.refusal(Target.parse(url))
     if rule is not None:
         code = WarningCode.URL_REFUSED if rule in REASONS else WarningCode.ADDRESS_REFUSED
-        yield RegistrationWarning(field=URL, code=code, reason=_reason(rule))
+        yield RegistrationWarning(field=field, code=code, reason=_reason(rule))
 
 
 def of_addresses(
-    subscription: Subscription, addresses: Sequence[str], policy: EgressPolicy
+    subscription: Subscription, field: str, addresses: Sequence[str], policy: EgressPolicy
 ) -> Iterator[RegistrationWarning]:
-    """Yield that all addresses of the URL's host, which is a name, are refused."""
+    """Yield that all addresses of the host of the field's URL, which is a name, are refused."""
     found = {address: policy.address_rule(ip_address(address)) for address in addresses}
     refused = {address: rule for address, rule in found.items() if rule is not None}
     if not refused or len(refused) < len(found):
         return
-    _log.warning("host_refused", subscription=subscription.id, url=subscription.destination.url, addresses=refused)
+    _log.warning("host_refused", subscription=subscription.id, url=urls_of(subscription)[field], addresses=refused)
     names = ", ".join(sorted(set(refused.values())))
     yield RegistrationWarning(
-        field=URL,
+        field=field,
         code=WarningCode.ADDRESS_REFUSED,
         reason=f"has a host with no address to which this installation sends ({names}): its operators find the "
         "addresses in the log, and can allow them in WEBHOOKD_EGRESS_ALLOW",

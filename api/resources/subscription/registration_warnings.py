@@ -17,6 +17,7 @@ from webhookd.flow.subscription import Source, Subscription
 
 URL: Final = "destination.webhook.url"
 HEADERS: Final = "destination.webhook.headers"
+AUTHENTICATION: Final = "destination.webhook.authentication"
 INTERVAL: Final = "configuration.batching.max_batch_interval_seconds"
 EMAILS: Final = "configuration.alerting.alert_emails"
 
@@ -50,7 +51,8 @@ MEANINGS: Final[Mapping[WarningCode, str]] = {
     WarningCode.ADDRESS_REFUSED: "The host of the URL has only addresses that this installation refuses; "
     "`WEBHOOKD_EGRESS_ALLOW` allows them.",
     WarningCode.HOST_UNRESOLVED: "The host of the URL cannot be resolved now.",
-    WarningCode.HEADERS_UNENCRYPTED: "The URL is `http` and leads to the internet, and there are headers.",
+    WarningCode.HEADERS_UNENCRYPTED: "The URL is `http` and leads to the internet, and there are headers or "
+    "credentials.",
     WarningCode.NO_MAIL_SERVER: "There are alert addresses, but `WEBHOOKD_SMTP_HOST` is not set.",
     WarningCode.INTERVAL_UNUSED: "`max_batch_interval_seconds` is set, but a batch holds one record.",
     WarningCode.UNCHECKED: "Kafka did not answer the checks in time, so topics and filters were not checked.",
@@ -85,20 +87,22 @@ def of_configuration(subscription: Subscription, *, has_mail_server: bool) -> It
 
 
 def of_headers(subscription: Subscription, addresses: Sequence[str]) -> Iterator[RegistrationWarning]:
-    """Yield that headers leave for one of these addresses of the URL's host without encryption."""
+    """Yield that headers or credentials leave for one of these addresses of the URL's host without encryption."""
     public = any(refusal_reason(ip_address(address), ()) is None for address in addresses)
-    if public and subscription.destination.headers and subscription.destination.url.lower().startswith("http://"):
+    field = HEADERS if subscription.destination.headers else AUTHENTICATION
+    secret = subscription.destination.headers or subscription.destination.authentication
+    if public and secret and subscription.destination.url.lower().startswith("http://"):
         yield RegistrationWarning(
-            field=HEADERS,
+            field=field,
             code=WarningCode.HEADERS_UNENCRYPTED,
             reason="are sent over the internet without encryption: write https:// in the URL",
         )
 
 
-def unresolved(detail: str) -> RegistrationWarning:
-    """The warning about a host name without an address."""
+def unresolved(field: str, detail: str) -> RegistrationWarning:
+    """The warning about a host name without an address, in this field."""
     return RegistrationWarning(
-        field=URL, code=WarningCode.HOST_UNRESOLVED, reason=f"has a host that cannot be resolved now: {detail}"
+        field=field, code=WarningCode.HOST_UNRESOLVED, reason=f"has a host that cannot be resolved now: {detail}"
     )
 
 

@@ -9,6 +9,7 @@ from api.description.objects import CONDITIONAL, NEVER_NULL
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import request_options, validators
+from api.resources.subscription.authentication_schemas import AuthenticationSchema, one_authorization
 from api.resources.subscription.delivery_schemas import DeliveryLimitsSchema, check_burst
 from api.resources.subscription.labels import Labels
 from api.resources.subscription.registration_warnings import MEANINGS
@@ -54,9 +55,14 @@ class WebhookSchema(RequestSchema):
         },
     )
     signing = Part(SigningSchema, load_default=lambda: None)
+    authentication = Part(AuthenticationSchema, load_default=None, allow_none=True)
     method = request_options.METHOD
     success_codes = request_options.SUCCESS_CODES
     tls = Part(TlsSchema, load_default=None, allow_none=True)
+
+    @validates_schema
+    def _one_authorization(self, data: dict[str, Any], **_options: object) -> None:
+        one_authorization(data["headers"], data["authentication"])
 
     @validates_schema
     def _headers_differ(self, data: dict[str, list[str]], **_options: object) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.resources.status.rendering import iso
+from api.resources.subscription.authentication_wire import parse_authentication, render_authentication
 from api.resources.subscription.delivery_schemas import parse_limits, render_limits
 from api.resources.subscription.signing_wire import parse_signing, render_signing
 from api.resources.subscription.tls_wire import parse_tls, render_tls
@@ -106,6 +107,7 @@ def render(subscription: Subscription) -> dict[str, Any]:
                 "method": subscription.destination.method.value,
                 "success_codes": list(subscription.destination.success_codes),
                 "tls": render_tls(subscription.destination.tls),
+                "authentication": render_authentication(subscription.destination.authentication),
             },
         },
         "source": [_render_source(source) for source in subscription.sources],
@@ -145,6 +147,7 @@ def _destination(webhook: Document, stored: Subscription | None) -> Destination:
         success_codes=tuple(webhook["success_codes"]),
         signing=parse_signing(webhook["signing"], stored),
         tls=parse_tls(webhook["tls"], stored),
+        authentication=parse_authentication(webhook["authentication"], stored),
     )
 
 

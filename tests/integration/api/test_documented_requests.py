@@ -17,6 +17,9 @@ from werkzeug.serving import make_server
 
 from tests.harness.pages import API_PAGES, ROOT, blocks
 from tests.harness.subscriptions import document
+from webhookd.flow.destination import ClientCredentials
+from webhookd.store import subscriptions
+from webhookd.store.database import Database
 
 
 @pytest.fixture
@@ -31,11 +34,12 @@ def address(app: Flask) -> Iterator[str]:
     server.server_close()
 
 
-def run(page: str, address: str, folder: Path, **environment: str) -> None:
-    """Run the bash blocks of a page against the server; each has to end with 0."""
+def run(page: str, address: str, folder: Path, **environment: str) -> list[str]:
+    """Run the bash blocks of a page against the server, each of which has to end with 0; returns what they print."""
     assert page in API_PAGES
     texts = [block.text for block in blocks(ROOT / page) if block.info == "bash"]
     assert texts
+    printed = []
     for text in texts:
         ran = subprocess.run(
             ["/bin/bash", "-euc", text.replace("http://127.0.0.1:8080", address)],
@@ -47,6 +51,8 @@ def run(page: str, address: str, folder: Path, **environment: str) -> None:
             timeout=60,
         )
         assert (ran.returncode, '"status":4' in ran.stdout.replace(": ", ":")) == (0, False), ran
+        printed.append(ran.stdout)
+    return printed
 
 
 def test_documented_changes_have_the_documented_effect(client: FlaskClient, address: str, tmp_path: Path) -> None:
@@ -57,6 +63,19 @@ def test_documented_changes_have_the_documented_effect(client: FlaskClient, addr
     assert (changed["active"], changed["labels"]) == ("no", {"team": "billing"})
     assert changed["configuration"]["retry"]["max_retries"] == 8
     assert changed["configuration"]["batching"]["max_batch_size"] == 100
+
+
+def test_documented_credentials_are_stored_and_masked(
+    client: FlaskClient, database: Database, address: str, tmp_path: Path
+) -> None:
+    path = f"/1/Subscription/{client.post('/1/Subscription', json=document()).get_json()['id']}"
+    printed = run("docs/how-to/authenticate.md", address, tmp_path, SUBSCRIPTION=f"{address}{path}")
+    shown = [block.text for block in blocks(ROOT / "docs/how-to/authenticate.md") if block.info == "console"]
+    assert shown == [printed[2]]
+    with database.transaction() as session:
+        stored = subscriptions.find(session, path.rpartition("/")[2]).destination.authentication
+    assert isinstance(stored, ClientCredentials)
+    assert (stored.client_secret, stored.scope) == ("another secret", "orders.write")
 
 
 def test_documented_command_saves_the_description_of_the_api(client: FlaskClient, address: str, tmp_path: Path) -> None:

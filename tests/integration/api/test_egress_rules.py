@@ -18,6 +18,7 @@ from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 PATH = "/1/Subscription"
 URL = "destination.webhook.url"
+TOKEN_URL = "destination.webhook.authentication.token_url"
 POINTER = "/destination/webhook/url"
 
 MakeClient = Callable[..., FlaskClient]
@@ -88,6 +89,23 @@ def test_url_that_a_later_rule_refuses_may_stay(with_rules: MakeClient) -> None:
     other = later.patch(path, json={"destination": {"webhook": {"url": "http://b.example/"}}})
     assert (other.status_code, other.get_json()["errors"][0]["field"]) == (422, URL)
     assert later.patch(path, json={"destination": {"webhook": {"url": "https://a.example/"}}}).status_code == 200
+
+
+def test_token_endpoint_is_under_the_same_rules(with_rules: MakeClient) -> None:
+    login = {"kind": "oauth2_client_credentials", "client_id": "shop", "client_secret": "s3cret"}
+    login["token_url"] = "https://login.example:8443/token"
+    given = document("destination.webhook.authentication", login)
+    created = with_rules().post(PATH, json=given).get_json()
+    path, later = f"{PATH}/{created['id']}", with_rules(egress_allow_ports=("443",))
+    refused = later.post(PATH, json=given)
+    reason = f"has a port {NOTHING} port_not_allowed)"
+    assert (refused.status_code, refused.get_json()["errors"]) == (
+        422,
+        [{"field": TOKEN_URL, "pointer": "/destination/webhook/authentication/token_url", "reason": reason}],
+    )
+    replaced = later.put(path, json=given)
+    assert replaced.status_code == 200, "it may stay"
+    assert (TOKEN_URL, "url_refused") in [(found["field"], found["code"]) for found in replaced.get_json()["warnings"]]
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch"])

@@ -11,13 +11,14 @@ PATH = "/1/Subscription"
 
 
 def test_method_and_success_codes_are_kept_until_a_put_leaves_them_out(client: FlaskClient) -> None:
-    webhook = {
+    webhook: dict[str, object] = {
         "url": "https://example.com/hook",
         "headers": [],
         "signing": {"kind": "none"},
         "method": "PATCH",
         "success_codes": ["200", "3xx"],
     }
+    webhook |= {"authentication": None, "tls": None}
     created = client.post(PATH, json=document("destination.webhook", webhook))
     path = f"{PATH}/{created.get_json()['id']}"
     assert client.get(path).get_json()["destination"]["webhook"] == webhook

@@ -55,6 +55,7 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
                 "method": "POST",
                 "success_codes": ["2xx"],
                 "tls": None,
+                "authentication": None,
             },
         },
         "source": [{"topic": "orders", "jmes_filters": ["total > `100`"], "start": "latest"}],

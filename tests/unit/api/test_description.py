@@ -15,11 +15,15 @@ from api.description import patterns
 from api.description.keywords import ATTRIBUTE, keywords_of
 from api.resources.administration.schemas import SwitchSchema
 from api.resources.key.schemas import NewKeySchema
-from api.resources.subscription import validators
+from api.resources.subscription import authentication_schemas, validators
 from api.resources.subscription.schemas import SubscriptionSchema
 from webhookd.flow.attempt.signature import SigningKind, new_secret
 
-OWN = {"api.resources.subscription.validators", "api.resources.key.schemas"}
+OWN = {
+    "api.resources.subscription.authentication_schemas",
+    "api.resources.subscription.validators",
+    "api.resources.key.schemas",
+}
 
 HEADERS = [
     *["X: y", "X:", ": y", "X", "x y: z", "Host: a", "hOsT: a", "Hosts: a", "TE: a", "Webhook-Id: a", "Proxy-X: a"],
@@ -62,6 +66,11 @@ CASES: dict[str, tuple[Callable[[str], None], list[str]]] = {
     patterns.TOPIC_NAME: (validators.topic_name, ["__a", ".", "..", ".a", "a-b_c.9", "ä"]),
     patterns.HEADER: (validators.header, HEADERS),
     patterns.URL: (validators.url, URLS),
+    patterns.USERNAME: (authentication_schemas.username, ["a", "ü b", "a:b", "", "a\n", "\x85", "😀"]),
+    patterns.PASSWORD: (authentication_schemas.password, ["a:b", "", "ü", "a\n", "\x7f", "\u2028"]),
+    patterns.CLIENT_TEXT: (authentication_schemas.client_text, ["a b~", "", "ü", "a\n", "\x7f"]),
+    patterns.AUDIENCE: (authentication_schemas.audience, ["https://a", "", "ü", "a\n"]),
+    patterns.SCOPE: (authentication_schemas.scope, ["a", "a b", "", " a", "a  b", 'a"', "a\\", "a\n", "ü"]),
     patterns.SIGNING_SECRET: (validators.signing_secret, SECRETS),
     patterns.NEW_SIGNING_SECRET: (validators.new_signing_secret, SECRETS),
 }

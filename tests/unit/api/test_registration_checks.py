@@ -14,7 +14,7 @@ from api.resources.subscription.registration_warnings import RegistrationWarning
 from tests.harness.policies import policy
 from tests.harness.subscriptions import subscription
 from webhookd.errors import KafkaUnavailable
-from webhookd.flow.destination import Destination
+from webhookd.flow.destination import Basic, ClientCredentials, Destination
 from webhookd.flow.offsets.topic_metadata import TopicSample
 from webhookd.flow.policy.policy import OPEN_TOPIC, Effect, Projection, ProjectionKind, TopicPolicies
 from webhookd.flow.subscription import Alerting, Batching, Source, Subscription
@@ -118,6 +118,17 @@ def test_host_that_cannot_be_resolved_is_named() -> None:
     assert reason == "has a host that cannot be resolved now: Name or service not known"
 
 
+def test_token_endpoint_is_judged_as_the_endpoint_is() -> None:
+    login = ClientCredentials(token_url="https://login.example.com:8443/token", client_id="a", client_secret="b")
+    given = plain(destination=Destination(url="https://example.com/hook", authentication=login))
+    addresses = {"example.com": "8.8.8.8", "login.example.com": "10.0.0.5"}
+    [(field, code, reason)] = found(given, resolver=lambda host, _port: [addresses[host]])
+    assert (field, code) == ("destination.webhook.authentication.token_url", "address_refused")
+    assert "10.0.0" not in reason
+    [(field, code, _)] = found(given, settings=Settings(egress_forbid_ports=("8443",)))
+    assert (field, code) == ("destination.webhook.authentication.token_url", "url_refused")
+
+
 def test_egress_proxy_resolves_names_itself() -> None:
     def asked(_host: str, _port: int) -> Sequence[str]:
         raise AssertionError("the proxy resolves the name")
@@ -130,6 +141,13 @@ def test_egress_proxy_resolves_names_itself() -> None:
     judging = through.model_copy(update={"egress_proxy_judges": False})
     [(_, code, _)] = found(plain(), resolver=lambda _host, _port: ["10.0.0.5"], settings=judging)
     assert code == "address_refused"
+
+
+def test_credentials_over_the_internet_need_encryption() -> None:
+    clear = Destination(url="http://example.com/hook", authentication=Basic(username="a", password="s3cret"))
+    [(field, code, reason)] = found(plain(destination=clear))
+    assert (field, code) == ("destination.webhook.authentication", "headers_unencrypted")
+    assert "s3cret" not in reason
 
 
 def test_headers_over_the_internet_need_encryption() -> None:

@@ -11,6 +11,8 @@ from webhookd.flow.subscription import OnRejected, Retry
 
 THREE = Retry(max_retries=3)
 
+REFUSED_HERE = {FailureCode.ADDRESS_REFUSED, FailureCode.URL_REFUSED, FailureCode.TOKEN_NOT_ALLOWED}
+
 
 def answer(status: int, head: bytes = b"HTTP/1.1 200 OK") -> Response:
     return Response(status=status, head=head, body=b"", elapsed_s=0.0)
@@ -83,13 +85,13 @@ def test_refusal_carries_the_requested_wait() -> None:
     assert judged(last, 3) == Refused("http_503", Refusal.EXHAUSTED, 77.0)
 
 
-@pytest.mark.parametrize("code", [FailureCode.ADDRESS_REFUSED, FailureCode.URL_REFUSED])
+@pytest.mark.parametrize("code", sorted(REFUSED_HERE))
 def test_refusal_by_the_egress_policy_is_permanent(code: FailureCode) -> None:
     assert judged(no_response(code)) == Refused(code.value, Refusal.PERMANENT)
     assert judged(no_response(code), probe=True) == Refused(code.value, Refusal.PERMANENT)
 
 
-@pytest.mark.parametrize("code", sorted(set(FailureCode) - {FailureCode.ADDRESS_REFUSED, FailureCode.URL_REFUSED}))
+@pytest.mark.parametrize("code", sorted(set(FailureCode) - REFUSED_HERE))
 def test_request_without_response_is_tried_again(code: FailureCode) -> None:
     assert judged(no_response(code)) == RetryAt(5.0, code.value)
 

@@ -2,12 +2,12 @@
 
 import base64
 import hmac
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
-from tests.harness.delivery_senders import LIMITS, OK, SenderScene, answer, no_answer
+from tests.harness.delivery_senders import LIMITS, OK, End, SenderScene, answer, end_of, no_answer
 from tests.harness.lanes import WANTED, Record, lane
 from tests.harness.subscriptions import SECRET
 from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
@@ -20,19 +20,6 @@ from webhookd.flow.subscription import Retry
 from workers.delivery.delivery_sender import SUCCESS_BODY_BYTES
 
 OTHER_SECRET = new_secret(SigningKind.HMAC_SHA256, b"b" * 32)
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    kind: ReportKind
-    done: int
-
-
-def end_of(scene: SenderScene) -> End:
-    """The end that the sender reports; it ended exactly once."""
-    (sender,) = scene.ended
-    report = sender.report()
-    return End(report.kind, report.done)
 
 
 def test_sends_batches_one_after_another() -> None:
@@ -357,3 +344,7 @@ def test_unsigned_request_has_no_signature() -> None:
         "webhook-timestamp": "1700000000",
         "webhook-attempt": "1",
     }
+
+
+def test_template_shows_no_secret() -> None:
+    assert "secret" not in repr(SenderScene().template)

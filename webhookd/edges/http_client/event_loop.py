@@ -96,9 +96,12 @@ class ExchangeLoop:
         """Start the thread. Call it once."""
         self._thread.start()
 
-    def submit(self, sequence: RequestSequence) -> None:
-        """Start a request sequence; returns at once. After `stop` the sequence gets `Failure(shutdown)`."""
-        self._call_soon(partial(self._exchanges.begin, sequence))
+    def submit(self, sequence: RequestSequence, *, body_bytes: int = 0) -> None:
+        """Start a request sequence; returns at once. After `stop` the sequence gets `Failure(shutdown)`.
+
+        At least `body_bytes` of each response's body are kept, whatever the setting for activity is.
+        """
+        self._call_soon(partial(self._exchanges.begin, sequence, body_bytes))
 
     def submit_later(self, sequence: RequestSequence, delay_s: float) -> None:
         """Start a request sequence after a delay, or when the loop stops. Call it on the loop's thread."""

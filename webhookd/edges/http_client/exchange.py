@@ -44,9 +44,9 @@ class Exchanges:
         self.closing = False
         self.in_progress: set[Exchange] = set()
 
-    def begin(self, sequence: RequestSequence) -> None:
-        """Start a request sequence."""
-        exchange = Exchange(self, sequence)
+    def begin(self, sequence: RequestSequence, body_bytes: int = 0) -> None:
+        """Start a request sequence that needs at least `body_bytes` of each response's body."""
+        exchange = Exchange(self, sequence, body_bytes)
         self.in_progress.add(exchange)
         exchange.begin()
 
@@ -75,6 +75,7 @@ class Exchange:
     __slots__ = (
         "_advance",
         "_answered_s",
+        "_body_bytes",
         "_connection",
         "_deadline_s",
         "_dial",
@@ -84,8 +85,9 @@ class Exchange:
         "_target",
     )
 
-    def __init__(self, exchanges: Exchanges, sequence: RequestSequence) -> None:
+    def __init__(self, exchanges: Exchanges, sequence: RequestSequence, body_bytes: int = 0) -> None:
         self._exchanges = exchanges
+        self._body_bytes = body_bytes
         self._advance: Callable[[Outcome | None], bytes | None] = sequence.advance
         self._target = sequence.target
         self._deadline_s = sequence.deadline_s
@@ -219,6 +221,7 @@ class Exchange:
     def _send_over(self, connection: Connection) -> None:
         self._connection = connection
         connection.owner = self
+        connection.reader.keep_at_least(self._body_bytes)
         connection.send(self._request)
 
     def _drop_connection(self) -> None:

@@ -50,6 +50,7 @@ class ResponseReader:
         "_broken",
         "_head_so_far",
         "_interim",
+        "_kept_bytes",
         "_last_response",
         "_limits",
         "_parser",
@@ -77,9 +78,16 @@ class ResponseReader:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._kept_bytes = limits.response_bytes
         self._parser = httptools.HttpResponseParser(self)
         self._last_response = b""
         self._reset()
+
+    def keep_at_least(self, body_bytes: int) -> None:
+        """Keep so much of the next bodies, or what the limits say if that is more."""
+        kept_bytes = max(body_bytes, self._limits.response_bytes)
+        if kept_bytes != self._kept_bytes:
+            self._kept_bytes, self._last_response = kept_bytes, b""  # whose body may have been cut elsewhere
 
     def feed(self, data: bytes) -> bool:
         """Read a piece; returns whether the response is finished.
@@ -151,7 +159,7 @@ class ResponseReader:
         """A piece of the body has arrived; bytes beyond the limit are counted and dropped."""
         if self._broken:
             return
-        room = self._limits.response_bytes - self._body_bytes
+        room = self._kept_bytes - self._body_bytes
         self._body_bytes += len(data)
         if room > 0:
             self._body_parts.append(data if len(data) <= room else data[:room])
@@ -239,7 +247,7 @@ class ResponseReader:
             self.body = b"".join(self._body_parts)
             self._cache_response(data)
         elif self.head:
-            if self._broken or self._body_bytes > self._limits.response_bytes + self._limits.drained_bytes:
+            if self._broken or self._body_bytes > self._kept_bytes + self._limits.drained_bytes:
                 self._finish()
         elif self._broken or len(self._head_so_far) > self._limits.head_bytes:
             self._cut_head()

@@ -44,11 +44,29 @@ TO_DO: Mapping[str, str] = {
     FailureCode.CONNECTION_RESET: "Find out in the endpoint's log why it closes the connection before it has answered.",
     FailureCode.RESPONSE_MALFORMED: "Check that the URL's scheme and port are those of an HTTP server.",
     FailureCode.RESPONSE_TOO_LARGE: "Make the endpoint answer with a short status line, and few interim responses.",
+    FailureCode.TOKEN_UNAVAILABLE: (
+        "Check that the token endpoint (token_url in the subscription's authentication) runs, can be reached from the "
+        "internet and answers in time."
+    ),
+    FailureCode.TOKEN_REFUSED: (
+        "Check client_id, client_secret, scope and audience in the subscription's authentication, and that token_url "
+        "is the token endpoint itself: webhookd does not follow redirects."
+    ),
+    FailureCode.TOKEN_MALFORMED: (
+        "Check that token_url in the subscription's authentication is a token endpoint of OAuth 2.0: it has to answer "
+        "with JSON that has an access_token of the type Bearer."
+    ),
+    FailureCode.TOKEN_NOT_ALLOWED: (
+        "Use a token_url that the rules of this installation allow, or ask the operator of webhookd to change them "
+        "(the settings WEBHOOKD_EGRESS_…). Then change the subscription, or wait for the next probe."
+    ),
     FailureCode.INTERNAL_ERROR: OPERATOR + "the workers' log shows the error. The endpoint is not the cause.",
     "http_1xx": ANSWER,
     "http_2xx": ("Make the endpoint answer with one of the subscription's success_codes, or add the status to them."),
     "http_3xx": "Set the subscription's URL to the one that the endpoint redirects to.",
-    "http_401": "Check the headers of the subscription: the endpoint does not accept their credentials.",
+    "http_401": (
+        "Check the headers and the authentication of the subscription: the endpoint does not accept their credentials."
+    ),
     "http_403": "Check the headers of the subscription, and whether the endpoint allows webhookd's address.",
     "http_404": "Check the path in the subscription's URL.",
     "http_405": "Check the path in the URL of the subscription, and its method: POST, PUT or PATCH.",

@@ -25,6 +25,10 @@ class FailureCode(StrEnum):
     CONNECTION_RESET = "connection_reset"
     RESPONSE_MALFORMED = "response_malformed"
     RESPONSE_TOO_LARGE = "response_too_large"
+    TOKEN_UNAVAILABLE = "token_unavailable"  # noqa: S105  # a code, as the next three are
+    TOKEN_REFUSED = "token_refused"  # noqa: S105
+    TOKEN_MALFORMED = "token_malformed"  # noqa: S105
+    TOKEN_NOT_ALLOWED = "token_not_allowed"  # noqa: S105
     SHUTDOWN = "shutdown"
     INTERNAL_ERROR = "internal_error"
 
@@ -42,12 +46,16 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """No response. `sent` is True if the endpoint may have received a part of the request. `detail` is for people."""
+    """No response. `sent` is True if the endpoint may have received a part of the request. `detail` is for people.
+
+    `retry_after_s` is the wait that a token endpoint asked for, 0 if none did.
+    """
 
     code: FailureCode
     detail: str
     elapsed_s: float
     sent: bool
+    retry_after_s: float = 0.0
 
 
 Outcome = Response | Failure

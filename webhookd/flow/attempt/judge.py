@@ -6,7 +6,8 @@ gone        410                                           Refused GONE: the subs
 divisible   413; under `on_rejected: split` also 400,     Refused DIVISIBLE: smaller batches of the same records may be
             409 and 422; for a batch of several records   accepted
 permanent   3xx, and any 4xx but 408, 410, 425 and 429;   Refused PERMANENT: the same request gets the same response
-            address_refused, url_refused                  or is refused again by the operators' rules
+            address_refused, url_refused,                 or is refused again by the operators' rules
+            token_not_allowed
 retryable   anything else: no response, 408, 425, 429,    RetryAt, after the algorithm's wait or a longer Retry-After,
             5xx, 2xx that is no success                   as long as failures ≤ max_retries. After that Refused
                                                           EXHAUSTED. A probe is Refused EXHAUSTED at once, since its
@@ -29,7 +30,7 @@ CONTENT_STATUS = frozenset({400, 409, 422})
 of the batch would be refused as well."""
 
 RETRYABLE_STATUS = frozenset({408, 425, 429})
-REFUSED_HERE = frozenset({FailureCode.ADDRESS_REFUSED, FailureCode.URL_REFUSED})
+REFUSED_HERE = frozenset({FailureCode.ADDRESS_REFUSED, FailureCode.URL_REFUSED, FailureCode.TOKEN_NOT_ALLOWED})
 """webhookd itself refuses to send: nothing left this machine."""
 
 SLOW_DOWN = frozenset({"http_429", "http_503"})
@@ -128,5 +129,7 @@ def _divisible(outcome: Outcome, on_rejected: OnRejected) -> bool:
 
 def _requested_wait_s(outcome: Outcome, wall_now: float) -> float:
     """The wait that `Retry-After` asks for, up to an hour; 0 without one."""
-    requested_s = retry_after_s(outcome.head, wall_now) if isinstance(outcome, Response) else None
+    if isinstance(outcome, Failure):
+        return min(outcome.retry_after_s, retry.LONGEST_RETRY_AFTER_S)
+    requested_s = retry_after_s(outcome.head, wall_now)
     return min(requested_s or 0.0, retry.LONGEST_RETRY_AFTER_S)

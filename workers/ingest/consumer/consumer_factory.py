@@ -8,6 +8,7 @@ from webhookd.edges.http_client.tls_contexts import confirm_usable
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.errors import InvalidInput, UnusableSubscription
+from webhookd.flow.attempt.authentication import constant_headers, token_target
 from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.attempt.tls_options import OPERATORS, without_sealed_key
@@ -83,7 +84,8 @@ def _matchers(subscription: Subscription) -> tuple[dict[str, TopicMatcher], Targ
     try:
         matchers = {source.topic: _matcher(subscription, source) for source in subscription.sources}
         target = Target.parse(subscription.destination.url)
-        request_head(target, subscription.destination.headers, CONTENT_TYPE)
+        request_head(target, constant_headers(subscription.destination), CONTENT_TYPE)
+        token_target(subscription.destination)
         statuses_of(subscription.destination.success_codes)
     except InvalidInput as error:
         raise UnusableSubscription(error.detail) from error

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from webhookd.flow.attempt.authentication import AUTHORIZATION
 from webhookd.flow.attempt.header import mask
 from webhookd.flow.attempt.response_body import text_of
 from webhookd.flow.attempt.response_head import parse_head
@@ -26,6 +27,7 @@ def _row(subscription: Subscription, call: CallRollup) -> Activity:
         request=f"{subscription.destination.method} {subscription.destination.url}",
         request_headers=(
             *[mask(name) for name, _ in subscription.destination.headers],
+            *([mask(AUTHORIZATION)] if subscription.destination.authentication else []),
             f"webhook-id: {exchange.webhook_id}",
             f"webhook-timestamp: {int(exchange.at)}",
             f"webhook-attempt: {exchange.attempt}",
