@@ -34,6 +34,7 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.settings import Settings
 from workers.celery_app import ETA_LIMIT, build_celery
 from workers.coordination_clock import CoordinationClock
+from workers.delivery.access_tokens import TokenSources
 from workers.delivery.change_watch import ChangeWatch
 from workers.delivery.delivery_sender import Clocks, SendLimits
 from workers.delivery.heartbeat import Heartbeat, WorkerErrors, WorkerInfo

@@ -39,8 +39,9 @@ def render_authentication(authentication: Authentication | None) -> dict[str, An
     """The authentication as responses show it."""
     if authentication is None:
         return None
-    shown: dict[str, Any] = msgspec.to_builtins(authentication)
-    return shown | {SECRETS[type(authentication)]: MASK}
+    masked = msgspec.structs.replace(authentication, **{SECRETS[type(authentication)]: MASK})
+    shown: dict[str, Any] = msgspec.to_builtins(masked)
+    return shown
 
 
 def changed_secrets(subscription: Subscription, stored: Subscription) -> Iterator[str]:

@@ -73,7 +73,9 @@ def test_documented_credentials_are_stored_and_masked(
     shown = [block.text for block in blocks(ROOT / "docs/how-to/authenticate.md") if block.info == "console"]
     assert shown == [printed[2]]
     with database.transaction() as session:
-        stored = subscriptions.find(session, path.rpartition("/")[2]).destination.authentication
+        stored = subscriptions.opened(
+            session, subscriptions.find(session, path.rpartition("/")[2])
+        ).destination.authentication
     assert isinstance(stored, ClientCredentials)
     assert (stored.client_secret, stored.scope) == ("another secret", "orders.write")
 

@@ -41,7 +41,9 @@ def shown(client: FlaskClient, path: str) -> object:
 
 def stored(database: Database, path: str) -> Authentication | None:
     with database.transaction() as session:
-        return subscriptions.find(session, path.rpartition("/")[2]).destination.authentication
+        return subscriptions.opened(
+            session, subscriptions.find(session, path.rpartition("/")[2])
+        ).destination.authentication
 
 
 def patch(client: FlaskClient, path: str, authentication: object) -> int:
