@@ -15,6 +15,7 @@ from command.api_client import ManagementClient
 from command.embedded import EmbeddedService
 from tests.harness.pipeline import until
 from tests.harness.receiver import OK, Receiver, Request, status
+from tests.harness.secret_keys import KEY
 from tests.harness.subscriptions import document
 from tests.harness.token_endpoint import TokenEndpoint
 from webhookd.settings import Settings
@@ -40,6 +41,7 @@ def service(cluster: MockCluster, tmp_path_factory: pytest.TempPathFactory) -> I
             kafka_fetch_wait_s=0.01,
             redis_url="memory://",
             api_auth="none",
+            secret_keys=KEY,
             database_url=f"sqlite:///{tmp_path_factory.mktemp('service') / 'webhookd.db'}",
             egress_allow=("127.0.0.0/8",),
             retry_time_scale=0.02,

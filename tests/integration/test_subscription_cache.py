@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from webhookd.clock import monotonic, wall_clock
 from webhookd.edges.http_client.event_loop import ExchangeLoop
 from webhookd.errors import SecretsUnreadable, StoreUnavailable
 from webhookd.flow.attempt.signature import Signer, SigningKind, new_secret, signing_secret
-from webhookd.flow.destination import Destination, SigningSecret
+from webhookd.flow.destination import Basic, ClientCredentials, Destination, SigningSecret
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
@@ -30,9 +31,7 @@ from workers.delivery.subscription_cache import SubscriptionCache
 ID = ref().subscription
 SECRET = b"X-Api-Key: secret\r\n"
 SEED = new_secret(SigningKind.ED25519, bytes(range(32)))
-PASSWORD = '{"/authentication/password": "b"}'
-CLIENT = {"kind": "oauth2_client_credentials", "token_url": "https://login.example.com/t", "client_id": "a"}
-CLIENT_SECRET = '{"/authentication/client_secret": "b"}'
+CLIENT = ClientCredentials(token_url="https://login.example.com/t", client_id="a", client_secret="b")
 
 
 @pytest.fixture
@@ -88,7 +87,7 @@ def test_template_has_method_and_success_codes(database: Database) -> None:
 
 def test_template_signs_with_the_decrypted_secrets(database: Database) -> None:
     signing = (signing_secret(SEED), SigningSecret(secret=SIGNING, expires_at=2e9))
-    store_signing(database, signing)
+    store_destination(database, signing=signing)
     (template,) = SubscriptionCache(database).templates([ref_of(2)])
     assert isinstance(template, RequestTemplate)
     assert template.signer is not None
@@ -97,12 +96,12 @@ def test_template_signs_with_the_decrypted_secrets(database: Database) -> None:
 
 
 def test_delivery_with_an_unusable_signing_secret_is_stale(database: Database) -> None:
-    store_signing(database, (SigningSecret(secret="whsec_c2hvcnQ="),))
+    store_destination(database, signing=(SigningSecret(secret="whsec_c2hvcnQ="),))
     assert SubscriptionCache(database).templates([ref_of(2)]) == [None]
 
 
-def store_signing(database: Database, signing: tuple[SigningSecret, ...]) -> None:
-    destination = Destination(url="https://example.com/hook", signing=signing)
+def store_destination(database: Database, **options: Any) -> None:  # noqa: ANN401  # whatever a Destination takes
+    destination = Destination(url="https://example.com/hook", **options)
     with database.transaction() as session:
         subscriptions.replace(session, subscription(ID, version=2, destination=destination))
 
@@ -121,17 +120,17 @@ def test_trace_context_of_the_record_gives_way_to_a_header(database: Database, n
 
 
 def test_template_has_the_login_of_basic(database: Database) -> None:
-    store_row(database, destination={"authentication": {"kind": "basic", "username": "a"}}, secrets=PASSWORD)
-    (template,) = SubscriptionCache(database).templates([ref()])
+    store_destination(database, authentication=Basic(username="a", password="b"))
+    (template,) = SubscriptionCache(database).templates([ref_of(2)])
     assert isinstance(template, RequestTemplate)
     assert (template.tokens, b"Authorization: Basic YTpi\r\n" in template.head) == (None, True)
 
 
 def test_templates_with_equal_credentials_share_their_tokens(database: Database) -> None:
-    store_row(database, destination={"authentication": CLIENT}, secrets=CLIENT_SECRET)
+    store_destination(database, authentication=CLIENT)
     tokens = TokenSources(ExchangeLoop(Settings()), monotonic=monotonic, wall=wall_clock, deadline_s=1.0)
-    (first,) = SubscriptionCache(database, tokens=tokens).templates([ref()])
-    (second,) = SubscriptionCache(database, tokens=tokens).templates([ref()])
+    (first,) = SubscriptionCache(database, tokens=tokens).templates([ref_of(2)])
+    (second,) = SubscriptionCache(database, tokens=tokens).templates([ref_of(2)])
     assert isinstance(first, RequestTemplate)
     assert isinstance(second, RequestTemplate)
     assert first.tokens is second.tokens is not None
@@ -139,9 +138,9 @@ def test_templates_with_equal_credentials_share_their_tokens(database: Database)
 
 
 def test_unusable_token_endpoint_gives_no_template(database: Database) -> None:
-    store_row(database, destination={"authentication": CLIENT | {"token_url": "nowhere"}}, secrets=CLIENT_SECRET)
+    store_destination(database, authentication=msgspec.structs.replace(CLIENT, token_url="nowhere"))
     tokens = TokenSources(ExchangeLoop(Settings()), monotonic=monotonic, wall=wall_clock, deadline_s=1.0)
-    assert SubscriptionCache(database, tokens=tokens).templates([ref()]) == [None]
+    assert SubscriptionCache(database, tokens=tokens).templates([ref_of(2)]) == [None]
 
 
 def test_each_delivery_of_a_task_gets_a_template(database: Database) -> None:
