@@ -14,7 +14,7 @@ REFUSES = (
     "headers are correct."
 )
 FEWER = (
-    "webhookd already waits longer between two requests. Let the endpoint accept more requests, or send more records "
+    "webhookd already sends fewer requests to this endpoint. Let the endpoint accept more requests, or send more records "
     "in each request: a larger max_batch_size."
 )
 
@@ -35,7 +35,8 @@ TO_DO: Mapping[str, str] = {
     FailureCode.PROXY_FAILED: PROXY + "must be repaired. The request did not reach the endpoint.",
     FailureCode.TLS_FAILED: (
         "Check the endpoint's certificate: its host name, its expiry date, and that the endpoint sends the whole "
-        "chain. If it requires a client certificate or has a private authority, ask the operator of webhookd."
+        "chain. If it requires a client certificate or has a private authority, set destination.webhook.tls of the "
+        "subscription."
     ),
     FailureCode.TIMEOUT: (
         "Make the endpoint answer with a 2xx status within its time limit: store the records, answer, and process them "
