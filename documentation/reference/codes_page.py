@@ -45,8 +45,8 @@ the same page. Responses with 429 and 503 have the header `Retry-After`, those w
 405 `Allow`. The server itself answers in this format, too, when a request is no HTTP that it can pass on."""
 
 WARNED = """\
-The field `code` of a [Warning](api.md#warning-object), in responses to `POST`, `PUT` and `PATCH` of a subscription. A warning
-refuses nothing; [Warnings](../how-to/register.md#warnings) explains them."""
+The field `code` of a [Warning](api.md#warning-object), in responses to `POST`, `PUT` and `PATCH` of a subscription.
+A warning refuses nothing; [Warnings](../how-to/register.md#warnings) explains them."""
 
 CAUSES = """\
 The field `cause` of a [dead letter](api.md#deadletter-object). A batch without an attempt left has the failure code of

@@ -154,6 +154,18 @@ def test_permit_of_a_lost_worker_expires(coordination: CoordinationStore) -> Non
     pytest.fail("it does not expire")
 
 
+def test_permit_outlasts_a_shorter_one_of_another_holder(coordination: CoordinationStore) -> None:
+    permit_of(claim(coordination, ref("long"), concurrency(2)))
+    permit_of(claim(coordination, ref("short"), concurrency(2), lasts_s=0.001))
+    gone = threading.Event()
+    deadline_s, step_s = 5.0, 0.005
+    for number in range(int(deadline_s / step_s)):
+        if isinstance(claim(coordination, ref(f"n{number}"), concurrency(2)), Permitted):
+            break
+        gone.wait(step_s)
+    assert claim(coordination, ref("last"), concurrency(2)) == NotNow(FULL_WAIT_S)
+
+
 def test_every_quota_must_have_room(coordination: CoordinationStore) -> None:
     host = concurrency(1, "host:example.com")
     first = permit_of(claim(coordination, ref("d1"), rate(burst=5), host))

@@ -68,7 +68,8 @@ local function take_permit(asked, holder, aheads, now)
       redis.call('SET', KEYS[4] .. quota[2], string.format('%.0f', now + full_in), 'PX', math.ceil(full_in / 1000) + 1)
     end
     redis.call('ZADD', KEYS[5] .. quota[1], string.format('%.0f', now + asked[1]), holder)
-    redis.call('PEXPIRE', KEYS[5] .. quota[1], math.ceil(asked[1] / 1000))
+    local left = redis.call('PTTL', KEYS[5] .. quota[1])  -- another holder's permit may last longer
+    redis.call('PEXPIRE', KEYS[5] .. quota[1], math.max(left, math.ceil(asked[1] / 1000)))
     aheads[i] = string.format('%.0f', aheads[i])
   end
 end

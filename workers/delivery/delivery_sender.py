@@ -35,6 +35,7 @@ from webhookd.flow.attempt.judge import (
     failure_code,
     judge,
 )
+from webhookd.flow.attempt.response_body import uncompressed
 from webhookd.flow.attempt.secret_mask import SecretMask
 from webhookd.flow.attempt.signature import Signer
 from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES
@@ -330,7 +331,8 @@ class DeliverySender:
         at, webhook_id, attempt = self._clocks.wall(), self.batches[index].webhook_id, self._attempt_of(index)
         if isinstance(outcome, Response):
             error = "" if acknowledged(outcome, self._template.success) else failure_code(outcome)
-            head, body = self._template.mask.masked(outcome.head), self._template.mask.masked(outcome.body[:body_bytes])
+            head, body = uncompressed(outcome.head, outcome.body)
+            head, body = self._template.mask.masked(head), self._template.mask.masked(body[:body_bytes])
             return LoggedExchange(at, webhook_id, outcome.status, head, body, error, attempt=attempt)
         detail = self._template.mask.masked(outcome.detail.encode()).decode()
         return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=detail, attempt=attempt)

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from webhookd import logs
-from webhookd.errors import InvalidInput, SecretsUnreadable, StoreUnavailable, UnusableSubscription
+from webhookd.errors import InvalidInput, SecretsUnreadable, StoreUnavailable, UnusableSetting, UnusableSubscription
 from webhookd.flow.attempt.authentication import constant_headers
 from webhookd.flow.attempt.secret_mask import SecretMask
 from webhookd.flow.attempt.signature import signer_of
@@ -121,16 +121,17 @@ class SubscriptionCache:
         template = self._templates.get(ref.subscription)
         if template is None or template.version != ref.version or self._outdated(ref):
             return None
-        return template if template.tls == OPERATORS else self._with_tls_context(template)
+        return template if template.tls == OPERATORS else self._with_tls_context(ref.subscription, template)
 
-    def _with_tls_context(self, template: RequestTemplate) -> RequestTemplate | None:
+    def _with_tls_context(self, subscription_id: str, template: RequestTemplate) -> RequestTemplate | None:
         """The template, whose requests keep the context while they are sent; None if it cannot be used."""
         if self._tls_contexts is None:
             return None
         try:
             context = self._tls_contexts.get(template.tls)
-        except InvalidInput:
-            return None  # ingest shows the same fault in the subscription's status
+        except (InvalidInput, UnusableSetting, OSError) as error:  # a file of the operators may be the cause
+            _log.error("tls_options_unusable", subscription=subscription_id, detail=str(error))
+            return None
         return replace(template, target=replace(template.target, tls_context=context))
 
     def _set_latest(self, subscription_id: str, version: int) -> None:

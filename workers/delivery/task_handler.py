@@ -150,7 +150,7 @@ class TaskHandler:
         return [
             PermitRequest(
                 quotas=template.quotas,
-                lasts_s=limits.lease_s + (template.timeout_s or limits.deadline_s),
+                lasts_s=limits.lease_s + _open_s(template, limits),
                 horizon_s=RETRY_HORIZON_S if ref.attempt or ref.probe else HORIZON_S,
             )
             if template.quotas
@@ -240,6 +240,12 @@ class TaskHandler:
 
     def _pacing(self, claimed: Permitted) -> Pacing:
         return Pacing(SendSchedule(claimed.permit, self._clocks.monotonic()), self._exchanges.submit_later)
+
+
+def _open_s(template: RequestTemplate, limits: SendLimits) -> float:
+    """How long a request may be open at most; with an access token it may wait for one, get 401, and do so again."""
+    timeout_s = template.timeout_s or limits.deadline_s
+    return 2 * (limits.deadline_s + timeout_s) if template.tokens else timeout_s
 
 
 def _publish_unread_again(found: Sequence[tuple[DeliveryRef, FoundTemplate]], publish_retry: PublishRetry) -> None:

@@ -71,7 +71,3 @@ def _changed_secrets(subscription: Subscription, stored: Subscription) -> Iterat
 def _new_values(subscription: Subscription, stored: Subscription) -> list[str]:
     known = {name.lower(): value for name, value in stored.destination.headers}
     return [name for name, value in subscription.destination.headers if known.get(name.lower(), value) != value]
-
-
-def _new_signing(subscription: Subscription, stored: Subscription) -> list[str]:
-    return [signing_wire.FIELD] if subscription.destination.signing != stored.destination.signing else []

@@ -1,6 +1,7 @@
 """The request for an access token, and what the token endpoint's answer means."""
 
 import base64
+import gzip
 import json
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
@@ -181,3 +182,10 @@ def test_token_that_the_endpoint_repeats_is_masked(text: bytes, shown: bytes) ->
     line = granted(BEARER | {"access_token": "0123456789abcdef"}).line
     masked = without_token(answer(text, head=b"HTTP/1.1 200 OK\r\nX: " + text), line)
     assert (masked.body, masked.head) == (shown, b"HTTP/1.1 200 OK\r\nX: " + shown)
+
+
+def test_token_in_a_compressed_answer_is_masked() -> None:
+    line = granted(BEARER | {"access_token": "0123456789abcdef"}).line
+    compressed = answer(gzip.compress(b"a 0123456789abcdef"), head=b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nX: y")
+    masked = without_token(compressed, line)
+    assert (masked.body, masked.head) == (b"a ****", b"HTTP/1.1 200 OK\r\nX: y")

@@ -6,7 +6,7 @@ acknowledged; the ledger of each lane.
 
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil, log2
 
 import pytest
@@ -23,6 +23,7 @@ from tests.harness.lanes import (
     records,
 )
 from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
+from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.batch_bound import GROWTH_S
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.batching.webhook_id import webhook_id_of_mixed
@@ -263,6 +264,34 @@ def test_parts_have_all_their_attempts() -> None:
     seen.in_flight.apply(about(delivery, ReportKind.DIVISIBLE, failure=failure), seen.now)
     (half,) = seen.made.ready(seen.now)[:1]
     assert (half.failures, [batch.records for batch in half.batches]) == (0, [2, 2])
+
+
+class GivenBack:
+    """A pace that notes what it is given back."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def reported(self, acknowledged: int, failure: LoggedExchange | None, now: float) -> None:
+        """Slow nothing down."""
+
+    def take(self, requests: int, records: int, now: float) -> None:
+        """Count nothing."""
+
+    def give_back(self, batches: Sequence[Batch]) -> None:
+        """Note them."""
+        self.batches.extend(batches)
+
+
+def test_tokens_of_unsent_batches_are_given_back() -> None:
+    seen, pace = scene(refused((0, 0)), [6], size=2), GivenBack()
+    (delivery,) = seen.made.ready(seen.now)
+    unsent = delivery.batches[1:]
+    delivery.pace = pace
+    seen.in_flight.published(delivery, seen.now)
+    failure = LoggedExchange(0.0, "", 413, error="http_413")
+    seen.in_flight.apply(about(delivery, ReportKind.DIVISIBLE, failure=failure), seen.now)
+    assert (len(unsent) > 0, pace.batches) == (True, unsent)
 
 
 def test_probe_is_divided_as_well_and_ends_with_the_refused_record() -> None:

@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from webhookd.flow.attempt.response_body import TEXT_BYTES, text_of
+from webhookd.flow.attempt.response_body import TEXT_BYTES, text_of, uncompressed
 
 TEXT = "no such order: größer als 5"
 
@@ -62,3 +62,11 @@ def test_bomb_in_a_bomb_is_inflated_up_to_the_bound() -> None:
 def test_plain_body_is_decoded_and_storable() -> None:
     assert text_of(head(), b"caf\xe9\0") == "caf\ufffd\ufffd"
     assert text_of(b"", b"") == ""
+
+
+def test_inflated_body_has_a_head_without_its_coding() -> None:
+    folded = head("Server: x", "content-encoding:", "\t gzip", "Content-Encoding: gzip", "Date: y")
+    body = gzip.compress(gzip.compress(TEXT.encode()))
+    assert uncompressed(folded, body) == (head("Server: x", "Date: y"), TEXT.encode())
+    assert uncompressed(head("Content-Encoding: br"), b"abc") == (head() + b"\r\n", b"(br, 3 bytes)")
+    assert uncompressed(head("Server: x"), b"abc") == (head("Server: x"), b"abc")

@@ -1,6 +1,7 @@
 """The sender of one delivery. The test feeds it outcomes and moves the clock."""
 
 import base64
+import gzip
 import hmac
 from dataclasses import replace
 
@@ -8,10 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.harness.delivery_senders import LIMITS, OK, End, SenderScene, answer, end_of, no_answer
+from tests.harness.delivery_senders import SECRET as HEADER_VALUE
 from tests.harness.lanes import WANTED, Record, lane
 from tests.harness.subscriptions import SECRET
 from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
-from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
+from webhookd.flow.attempt.exchange_result import FailureCode, Outcome, Response
 from webhookd.flow.attempt.signature import SigningKind, new_secret, parse_secret, signer_of
 from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.batching.batch import Batch
@@ -255,6 +257,17 @@ def test_report_shows_the_failed_response_whole() -> None:
     sender.advance(answer(500, b"y" * 5000))
     assert sender.report().failure == LoggedExchange(scene.wall, "msg_1", 500, b"HTTP/1.1 500", b"y" * 5000, "http_500")
     assert sender.failure_code == "http_500"
+
+
+def test_secret_in_a_compressed_response_is_masked() -> None:
+    scene = SenderScene()
+    sender = scene.sender()
+    sender.advance(None)
+    head = b"HTTP/1.1 500 No\r\nContent-Encoding: gzip\r\nX: y"
+    sender.advance(Response(status=500, head=head, body=gzip.compress(f"got {HEADER_VALUE}".encode()), elapsed_s=0.01))
+    failure = sender.report().failure
+    assert failure is not None
+    assert (failure.head, failure.body) == (b"HTTP/1.1 500 No\r\nX: y", b"got ****")
 
 
 def test_report_shows_why_there_was_no_response() -> None:

@@ -203,8 +203,10 @@ class ExchangeLoop:
             self._due_s = min(self._due_s, self._delayed[0][0])
 
     def _begin_delayed(self, until: float) -> None:
+        due = []  # one that has to wait again is submitted again meanwhile
         while self._delayed and self._delayed[0][0] <= until:
-            sequence = heapq.heappop(self._delayed)[2]
+            due.append(heapq.heappop(self._delayed)[2])
+        for sequence in due:
             self._call_logging_errors(partial(self._exchanges.begin, sequence))
 
     def _empty_inbox(self) -> None:

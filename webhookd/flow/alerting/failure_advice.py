@@ -14,8 +14,8 @@ REFUSES = (
     "headers are correct."
 )
 FEWER = (
-    "webhookd already sends fewer requests to this endpoint. Let the endpoint accept more requests, or send more records "
-    "in each request: a larger max_batch_size."
+    "webhookd already sends fewer requests to this endpoint. Let the endpoint accept more requests, or send more "
+    "records in each request: a larger max_batch_size."
 )
 
 TO_DO: Mapping[str, str] = {

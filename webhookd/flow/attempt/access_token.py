@@ -22,6 +22,7 @@ import msgspec
 
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.header import MASK
+from webhookd.flow.attempt.response_body import uncompressed
 from webhookd.flow.attempt.response_head import retry_after_s
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.destination import ClientAuthentication, ClientCredentials
@@ -129,9 +130,10 @@ def read_token(outcome: Outcome, now: float, wall_now: float) -> AccessToken | F
 def without_token(response: Response, line: bytes) -> Response:
     """The response of an endpoint that repeats the token of the request, with the mask in its place."""
     token = line.removeprefix(_BEGIN).removesuffix(_END)
-    if token[:_LEAST_RECOGNISED_BYTES] not in response.head + response.body:
+    head, body = uncompressed(response.head, response.body)
+    if token[:_LEAST_RECOGNISED_BYTES] not in head + body:
         return response
-    return msgspec.structs.replace(response, head=_masked(response.head, token), body=_masked(response.body, token))
+    return msgspec.structs.replace(response, head=_masked(head, token), body=_masked(body, token))
 
 
 def _masked(text: bytes, token: bytes) -> bytes:

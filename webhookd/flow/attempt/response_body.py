@@ -4,6 +4,7 @@ webhookd asks for no compression (`Accept-Encoding: identity`), but some endpoin
 of such a body is inflated up to a bound, so that a bomb costs no more than that.
 """
 
+import re
 import zlib
 
 from webhookd.flow.attempt.response_head import field_values
@@ -17,18 +18,30 @@ _INFLATABLE = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (zlib.MAX_WBITS,
 it without zlib's header."""
 
 
-def text_of(head: bytes, body: bytes) -> str:
-    """Return the body as text; invalid UTF-8 and NUL, which a database does not store, are replaced.
+def uncompressed(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+    """Return a head without Content-Encoding, and the body inflated; both unchanged if the body is not compressed.
 
-    A body whose coding cannot be undone is named: `(br, 1234 bytes)`. What was cut is inflated as far as it goes.
+    A body whose coding cannot be undone is named instead: `(br, 1234 bytes)`. What was cut is inflated as far as it
+    goes. Secrets that an endpoint repeats can be recognised only in the result.
     """
-    codings = [coding for value in field_values(head, "content-encoding") for coding in _names(value)] if body else []
+    codings = [coding for value in field_values(head, "content-encoding") for coding in _names(value)]
+    if not codings or not body:
+        return head, body
+    inflated: bytes | None = body
     for coding in reversed(codings):  # the last one was applied last
-        inflated = _inflated(coding, body)
-        if inflated is None:
-            return f"({', '.join(codings)}, {len(body)} bytes)"
-        body = inflated
-    return body.decode(errors="replace").replace("\0", "\ufffd")
+        inflated = None if inflated is None else _inflated(coding, inflated)
+    if inflated is None:
+        inflated = f"({', '.join(codings)}, {len(body)} bytes)".encode()
+    return _CONTENT_ENCODING.sub(b"", head), inflated
+
+
+def text_of(head: bytes, body: bytes) -> str:
+    """Return the body, inflated, as text; invalid UTF-8 and NUL, which a database does not store, are replaced."""
+    return uncompressed(head, body)[1].decode(errors="replace").replace("\0", "\ufffd")
+
+
+_CONTENT_ENCODING = re.compile(rb"(?im)^content-encoding[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)")
+"""The header line, with the lines that fold it."""
 
 
 def _names(value: str) -> list[str]:

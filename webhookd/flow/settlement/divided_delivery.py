@@ -28,6 +28,8 @@ def take_back_divided(delivery: Delivery, refusal: LoggedExchange | None, now: f
     """Return the batches that are not acknowledged to the delivery's lanes, the refused one in parts."""
     refused, *unsent = delivery.batches[delivery.done :]
     del delivery.batches[delivery.done :]
+    if delivery.pace is not None:
+        delivery.pace.give_back(unsent)
     too_large = refusal is not None and refusal.status == TOO_LARGE_STATUS
     if too_large:
         delivery.lanes[0].bound.too_large(len(refused.body), now)
