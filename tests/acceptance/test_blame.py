@@ -38,7 +38,7 @@ def api_url(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "WEBHOOKD_API_AUTH": "none",
             "WEBHOOKD_API_BIND": f"127.0.0.1:{port}",
         }
-        lost = {"WEBHOOKD_DATABASE_URL": f"postgresql+psycopg2://webhookd:secret@127.0.0.1:{ABSENT}/webhookd"}
+        lost = {"WEBHOOKD_DATABASE_URL": f"postgresql+psycopg2://webhookd:pa55word@127.0.0.1:{ABSENT}/webhookd"}
         for name, more in {"api": {}, "ingest": {}, "worker": lost}.items():
             exits.enter_context(CommandProcess(name, environment={**settings, **more}))
         yield f"http://127.0.0.1:{port}"
@@ -48,7 +48,7 @@ def test_health_blames_kafka_and_the_workers_way_to_the_database(api_url: str) -
     wanted = {"kafka_unavailable", "workers_lack_store"}
     until(lambda: codes(api_url) == wanted, "/health names both")
     health = read(f"{api_url}/health")
-    assert "secret" not in json.dumps(health)
+    assert "pa55word" not in json.dumps(health)
 
 
 def test_ready_names_kafka_alone(api_url: str) -> None:

@@ -28,7 +28,7 @@ class Watch:
     def answer(self, request: Request) -> bytes:
         hidden = any("secret" in message["value"] for message in request.messages)
         self.arrivals.append((time.monotonic(), hidden))
-        return status(503) if len(self.arrivals) % FAILING == 0 else OK
+        return status(500) if len(self.arrivals) % FAILING == 0 else OK
 
     def count(self, *, hidden: bool, since: float = 0.0) -> int:
         return sum(has == hidden for at, has in self.arrivals if at >= since)

@@ -125,3 +125,25 @@ def test_rate_settles_below_what_the_endpoint_takes() -> None:
         sent.append(per_second)
     assert min(sent[200:]) > takes / 4
     assert sum(sent[200:]) / len(sent[200:]) == pytest.approx(0.75 * takes, rel=0.2)
+
+
+@pytest.mark.parametrize(("acknowledged", "slowed"), [(0, True), (9, True), (10, False), (1000, False)])
+def test_503_slows_down_when_a_tenth_of_the_requests_get_one(acknowledged: int, *, slowed: bool) -> None:
+    slow = SlowDown()
+    slow.acknowledged(acknowledged, 10.0)
+    slow.unavailable(10.5)
+    assert (slow.rate(10.5) < inf) == slowed
+
+
+def test_503_of_the_second_before_counts_and_of_earlier_ones_not() -> None:
+    slow = SlowDown()
+    slow.acknowledged(30, 10.0)
+    for at in (10.1, 10.2, 11.1):
+        slow.unavailable(at)
+    assert slow.rate(11.1) == inf
+    slow.unavailable(11.2)
+    assert slow.rate(11.2) < inf
+    later = SlowDown()
+    later.acknowledged(30, 10.0)
+    later.unavailable(12.5)
+    assert later.rate(12.5) < inf

@@ -28,6 +28,8 @@ from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
 from webhookd.flow.dispatch.request_quota import HORIZON_S, Quota, tightest_concurrency
 from webhookd.flow.dispatch.slow_down import SlowDown
 
+UNAVAILABLE_STATUS = 503
+
 LEAD_S = 0.1
 """So much before its first token a delivery is dispatched: it takes about as long to reach a worker, and lanes are
 checked every 0.05 s."""
@@ -130,8 +132,12 @@ class DispatchPace:
     def reported(self, acknowledged: int, failure: LoggedExchange | None, now: float) -> None:
         """Count acknowledged requests, and slow down if the endpoint asks for it."""
         self._slow_down.acknowledged(acknowledged, now)
-        if failure is not None and failure.error in SLOW_DOWN:
-            asked_s = retry_after_s(failure.head, failure.at) or 0.0
+        if failure is None or failure.error not in SLOW_DOWN:
+            return
+        asked_s = retry_after_s(failure.head, failure.at) or 0.0
+        if failure.status == UNAVAILABLE_STATUS and not asked_s:
+            self._slow_down.unavailable(now)
+        else:
             self._slow_down.begin(now, min(asked_s, LONGEST_RETRY_AFTER_S))
 
     def take(self, requests: int, records: int, now: float) -> None:

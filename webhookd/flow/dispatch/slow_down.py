@@ -1,13 +1,16 @@
 """How a subscription slows down when its endpoint asks for it: additive increase, multiplicative decrease (AIMD).
 
 the endpoint answers      requests per second that ingest dispatches
-429 or 503                half of what the endpoint acknowledged per second until now, at least SLOWEST_PER_S; further
+429, or many 503          half of what the endpoint acknowledged per second until now, at least SLOWEST_PER_S; further
                           such answers within EPISODE_S belong to the same decrease
 likewise, Retry-After     none until then; after that likewise
 anything else             grow each second by a twentieth of the rate before the decrease, and LEAST_INCREASE_PER_S at
                           least
 no 429 or 503 for 60 s    double every 10 s
 no limit needed for 60 s  no limit
+
+503 has causes that fewer requests do not end, such as one instance of many that restarts. So it counts only when the
+endpoint answers at least one request in ONE_IN with it, or sends `Retry-After`.
 
 So an endpoint that takes no more gets a rate that goes up and down below its own limit. Congestion control of TCP works
 in the same way (Chiu and Jain, 1989). The doubling is for an endpoint that answered 503 while it took hardly anything,
@@ -25,6 +28,9 @@ INCREASE_PER_S = 0.05
 
 LEAST_INCREASE_PER_S = 2.0
 
+ONE_IN = 10
+"""503 slows down when so many of the requests in this second and the one before are answered with it."""
+
 EPISODE_S = 1.0
 """Requests that were in flight at the decrease are answered within about this time."""
 
@@ -40,7 +46,10 @@ FORGET_S = 60.0
 class SlowDown:
     """Owned by the ingest loop, one per subscription. All times are monotonic seconds."""
 
-    __slots__ = ("_base", "_before", "_begun_at", "_count", "_needed_at", "_slowed_at", "_step", "not_before")
+    __slots__ = (
+        "_base", "_before", "_begun_at", "_count", "_needed_at", "_slowed_at", "_step", "_unavailable",
+        "_unavailable_before", "not_before",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.not_before = -inf
@@ -51,16 +60,23 @@ class SlowDown:
         self._needed_at = -inf
         self._begun_at = -inf
         self._count = self._before = 0
+        self._unavailable = self._unavailable_before = 0
 
     def acknowledged(self, requests: int, now: float) -> None:
         """Count requests that the endpoint has acknowledged; they are counted by the second."""
-        if now - self._begun_at >= 1.0:
-            self._before = self._count if now - self._begun_at < 2.0 else 0
-            self._begun_at, self._count = now, 0
+        self._begin_second(now)
         self._count += requests
 
+    def unavailable(self, now: float) -> None:
+        """Count a 503 without `Retry-After`, and slow down if they are many."""
+        self._begin_second(now)
+        self._unavailable += 1
+        unavailable = self._unavailable + self._unavailable_before
+        if ONE_IN * unavailable >= unavailable + self._count + self._before:
+            self.begin(now)
+
     def begin(self, now: float, retry_after_s: float = 0.0) -> None:
-        """Slow down: the endpoint has answered 429 or 503."""
+        """Slow down: the endpoint has answered 429, or `Retry-After`, or 503 to many requests."""
         if retry_after_s > 0:
             self.not_before = max(self.not_before, now + retry_after_s)
         if now - self._slowed_at < EPISODE_S:
@@ -69,6 +85,12 @@ class SlowDown:
         self._base = max(SLOWEST_PER_S, DECREASE * before)
         self._step = max(LEAST_INCREASE_PER_S, INCREASE_PER_S * before)
         self._slowed_at = now
+
+    def _begin_second(self, now: float) -> None:
+        age = now - self._begun_at
+        if age >= 1.0:
+            self._before, self._unavailable_before = (self._count, self._unavailable) if age < 2.0 else (0, 0)
+            self._begun_at, self._count, self._unavailable = now, 0, 0
 
     def needed(self, now: float) -> None:
         """Note that the rate has held something back."""
