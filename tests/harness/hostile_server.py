@@ -109,8 +109,11 @@ class Peer:
         self._sock.shutdown(socket.SHUT_WR)
 
     def receive(self) -> bool:
-        """Wait for the next bytes; false when the client has closed."""
-        piece = self._sock.recv(65536)
+        """Wait for the next bytes; false when the client has closed, or the server is stopping."""
+        try:
+            piece = self._sock.recv(65536)
+        except ValueError:  # of a TLS socket that the server has closed meanwhile
+            return False
         self._buffer += piece
         return bool(piece)
 
