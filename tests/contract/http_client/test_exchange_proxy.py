@@ -330,6 +330,13 @@ def test_refused_address_never_reaches_the_proxy(testbed: HttpTestbed, host: str
     assert proxy.accepted == 0
 
 
+def test_slow_loop_does_not_turn_a_refusal_into_a_lookup_timeout(plain_testbed: HttpTestbed) -> None:
+    always_late = replace(QUICK, lookup_timeout_s=0.0, sweep_interval_s=0.0)
+    loop = plain_testbed.loop(always_late, proxy=url(plain_testbed.proxy(ScriptedProxy())), allow=())
+    failure = plain_testbed.submit(loop, Target.parse("http://127.0.0.1/")).wait()[0]
+    assert code(failure) is FailureCode.ADDRESS_REFUSED
+
+
 @pytest.mark.parametrize(
     ("host", "place"),
     [("1.1.1.1", b"1.1.1.1:443"), ("0x01.0x10101", b"1.1.1.1:443"), ("[2606:4700::1]", b"[2606:4700::1]:443")],

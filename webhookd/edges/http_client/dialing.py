@@ -91,6 +91,7 @@ class Dial:
         self._first_hop: EgressProxy | Target = context.proxy or target
         self._schedule: AttemptSchedule | None = None  # None until the addresses are known
         self._hop_begun = False
+        self._refused = False  # nothing is dialled; the loop reports it on its next turn
         self._reason = (FailureCode.DNS_FAILED, "the name has no address")
         self._finished = False
 
@@ -107,6 +108,7 @@ class Dial:
         if refused is not None:
             self._reason = refused
         if refused or (by_proxy and self._endpoint_address is not None and not self._allows(self._endpoint_address)):
+            self._refused = True
             self._context.call_soon(self._report_failure)
         elif by_proxy and self._endpoint_address is None and not self._context.proxy_judges:
             self._context.dns.look_up(self._target.host, self._target.port, self._endpoint_resolved)
@@ -138,7 +140,7 @@ class Dial:
         """End what has reached its timeout, the look-up or an attempt, and start the next attempt if it is due."""
         limits = self._context.limits
         if self._schedule is None:
-            if now - self._since_s >= limits.lookup_timeout_s:
+            if not self._refused and now - self._since_s >= limits.lookup_timeout_s:
                 self._reason = (FailureCode.DNS_FAILED, "the resolver did not answer in time")
                 self._report_failure()
             return
