@@ -29,6 +29,7 @@ from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
 from webhookd.flow.status.activity_rollup import ActivityRollup
+from webhookd.flow.status.endpoint_certificate import certificate_of
 from webhookd.flow.status.problem import Problem, Problems
 from webhookd.flow.status.subscription_status import LostRange, SubscriptionStatus
 from webhookd.flow.subscription import Source
@@ -74,7 +75,9 @@ class SubscriptionConsumer:
         self.accumulator = accumulator
         self.subscription = accumulator.subscription
         id_ = self.subscription.id
-        self.health = subscription_health.resumed(id_, self.subscription.version, previous, services.wall_clock())
+        self.health = subscription_health.resumed(
+            id_, self.subscription.version, previous, services.wall_clock(), url=self.subscription.destination.url
+        )
         self.counters = self.health.counters
         self.activity_rollup = ActivityRollup()
         self.backpressure = backpressure
@@ -213,6 +216,16 @@ class SubscriptionConsumer:
         """Show a failed HTTP exchange in the status."""
         self.health.exchange_failed(failure)
         self.status_changed = True
+
+    def certificate_seen(self, expires_at: float) -> None:
+        """Show in the status when the endpoint's certificate expires, as a worker has reported it."""
+        before = self.health.endpoint_certificate
+        seen = certificate_of(self.subscription.destination.url, expires_at, self._services.wall_clock())
+        self.health.endpoint_certificate = seen
+        self.status_changed = True
+        if seen is not None and (before is None or before.expires_at != expires_at):
+            id_ = self.subscription.id
+            _log.info("endpoint_certificate_seen", subscription=id_, host=seen.host, expires_at=expires_at)
 
     def update_topics(self, topics: Topics) -> None:
         """Compare the lanes with the latest topic metadata."""
