@@ -36,7 +36,9 @@ NOW = 1_700_000_000.0
 HOST = "127.0.0.1"
 TOPIC = "orders"
 URL = "https://example.com/hook"
-CERTIFICATE = EndpointCertificate(host="example.com", port=443, expires_at=NOW + 20 * DAY, seen_at=NOW)
+CERTIFICATE = EndpointCertificate(
+    host="example.com", port=443, begins_at=NOW - 70 * DAY, expires_at=NOW + 20 * DAY, seen_at=NOW
+)
 STATUS = SubscriptionStatus(
     subscription_id=ID, health=Health.HEALTHY, version=1, endpoint_certificate=CERTIFICATE, delivered=3
 )

@@ -266,7 +266,7 @@ class DeliverySender:
             wait_s,
             self._logged(self._acknowledged, self.done - 1, SUCCESS_BODY_BYTES) if self._acknowledged else None,
             self._logged(self._failure, self.done, None) if self._failure else None,
-            self._template.certificate.news(self.target) if self._template.certificate is not None else 0.0,
+            self._template.certificate.news(self.target) if self._template.certificate is not None else None,
         )
 
     @property

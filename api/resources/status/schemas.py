@@ -161,7 +161,8 @@ class CertificateSchema(Schema):
     state = fields.String(
         metadata={
             "enum": [state.value for state in CertificateState],
-            "description": "`expires_soon`: within 14 days; the `alert_emails` have got a mail. It does not change "
+            "description": "`expires_soon`: within 14 days, or in the last quarter of a life shorter than 56 days. The "
+            "`alert_emails` have got a mail. It does not change "
             "`status`: requests fail from the expiry on.",
         }
     )

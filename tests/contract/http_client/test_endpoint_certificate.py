@@ -12,9 +12,9 @@ from tests.harness.http_testbed import HttpTestbed, post, response
 from tests.harness.scripted_proxy import ScriptedProxy
 from webhookd import clock
 from webhookd.edges.http_client.limits import Origin
-from webhookd.edges.http_client.tls import TlsContext
+from webhookd.edges.http_client.tls import TlsContext, validity_of
 from webhookd.edges.http_client.tls_contexts import TlsContexts
-from webhookd.flow.attempt.endpoint_certificate import FULL_HANDSHAKE_AGAIN_S
+from webhookd.flow.attempt.endpoint_certificate import FULL_HANDSHAKE_AGAIN_S, SeenCertificate
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.destination import Tls
@@ -28,6 +28,13 @@ VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 def in_days(days: float) -> float:
     """A time from now on, in whole seconds, as a certificate has it."""
     return float(int(clock.wall_clock() + days * DAY))
+
+
+def expiry(seen: SeenCertificate | None) -> float:
+    """When the certificate expires, which must be known."""
+    assert seen is not None
+    assert seen.validity is not None
+    return seen.validity.expires_at
 
 
 def own_target(tls_testbed: HttpTestbed, server: HostileServer, tls: Tls) -> Target:
@@ -52,9 +59,7 @@ class Client:
             sock.sendall(post(Target.parse(f"https://{HOST}/")))
             assert sock.recv(4096).startswith(b"HTTP/1.1 200")
             self.tls.store_session(sock, self.origin)
-        seen = self.tls.certificate(HOST, self.origin[2])
-        assert seen is not None
-        return seen.expires_at
+        return expiry(self.tls.certificate(HOST, self.origin[2]))
 
 
 @pytest.mark.parametrize("verify", [True, False])
@@ -65,9 +70,7 @@ def test_certificate_is_known_after_the_handshake(tls_testbed: HttpTestbed, veri
     loop = tls_testbed.loop()
     assert loop.certificate(target) is None
     assert response(tls_testbed.submit(loop, target).wait()[0]).status == 200
-    seen = loop.certificate(target)
-    assert seen is not None
-    assert seen.expires_at == until
+    assert expiry(loop.certificate(target)) == until
     assert loop.certificate(tls_testbed.target(server)) is None, "another TLS context may verify otherwise"
 
 
@@ -77,9 +80,7 @@ def test_certificate_behind_a_proxy_is_the_endpoints(tls_testbed: HttpTestbed) -
     target = own_target(tls_testbed, server, Tls(ca_certificates=made.authority))
     loop = tls_testbed.loop(proxy=f"http://{HOST}:{tls_testbed.proxy(ScriptedProxy()).port}")
     assert response(tls_testbed.submit(loop, target).wait()[0]).status == 200
-    seen = loop.certificate(target)
-    assert seen is not None
-    assert seen.expires_at == until
+    assert expiry(loop.certificate(target)) == until
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -138,6 +139,11 @@ def test_unverified_endpoint_with_an_expired_certificate_shows_it(tls_testbed: H
     target = own_target(tls_testbed, server, Tls(verify=False))
     loop = tls_testbed.loop()
     assert response(tls_testbed.submit(loop, target).wait()[0]).status == 200
-    seen = loop.certificate(target)
-    assert seen is not None
-    assert seen.expires_at == until
+    assert expiry(loop.certificate(target)) == until
+
+
+def test_certificate_that_the_parser_refuses_has_no_validity() -> None:
+    der = ssl.PEM_cert_to_DER_cert(Certificates().authority)
+    assert validity_of(der) is not None
+    version_3, version_2 = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01"
+    assert [validity_of(read) for read in (der.replace(version_3, version_2, 1), der[:-9], b"", None)] == [None] * 4

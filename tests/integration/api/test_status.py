@@ -103,7 +103,9 @@ def test_certificate_is_shown_while_the_subscription_has_its_endpoint(
     client: FlaskClient, created: dict[str, Any], database: Database
 ) -> None:
     assert status(client, created)["endpoint_certificate"] is None
-    shown = EndpointCertificate(host="example.com", port=443, expires_at=1_700_000_000.0, seen_at=1_699_000_000.5)
+    shown = EndpointCertificate(
+        host="example.com", port=443, begins_at=1.0, expires_at=1_700_000_000.0, seen_at=1_699_000_000.5
+    )
     stored = SubscriptionStatus(subscription_id=created["id"], health=Health.HEALTHY, endpoint_certificate=shown)
     with database.transaction() as session:
         subscription_statuses.write(session, [stored])

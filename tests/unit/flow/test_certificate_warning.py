@@ -5,7 +5,7 @@ from dataclasses import replace
 from tests.harness.subscriptions import ID
 from webhookd.flow.alerting.alert import Alert, AlertKind, due_alerts
 from webhookd.flow.alerting.alert_recipient import AlertRecipient
-from webhookd.flow.alerting.certificate_warning import awaited_warning, due_warning
+from webhookd.flow.alerting.certificate_warning import CHECK_AGAIN_S, awaited_warning, due_warning
 from webhookd.flow.alerting.incident import Incident
 from webhookd.flow.status.endpoint_certificate import WARN_BEFORE_S, EndpointCertificate
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
@@ -20,7 +20,8 @@ OWNER = AlertRecipient(
 
 def status(*, days: float = 90.0, host: str = "example.com", port: int = 443) -> SubscriptionStatus:
     """A healthy subscription whose endpoint has a certificate for so many days."""
-    shown = EndpointCertificate(host=host, port=port, expires_at=NOW + days * DAY, seen_at=NOW)
+    ends = NOW + days * DAY
+    shown = EndpointCertificate(host=host, port=port, begins_at=ends - 365 * DAY, expires_at=ends, seen_at=NOW)
     return SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY, version=1, endpoint_certificate=shown)
 
 
@@ -118,6 +119,16 @@ def test_inactive_or_deleted_subscription_is_not_warned_of_until_it_runs_again()
     assert store.checks(None, NOW, None) == []
     store.writes(latest, NOW)
     assert len(store.checks(latest, NOW)) == 1
+
+
+def test_incident_of_a_deleted_subscription_ends_long_before_the_certificate() -> None:
+    store, latest = Store(), status(days=3650.0)
+    store.writes(latest, NOW)
+    for check in range(1, 4):
+        assert store.checks(latest, NOW + check * CHECK_AGAIN_S) == []
+        assert len(store.incidents) == 1
+    store.checks(None, NOW + 4 * CHECK_AGAIN_S, None)
+    assert store.incidents == {}
 
 
 def test_expired_certificate_is_not_warned_of() -> None:

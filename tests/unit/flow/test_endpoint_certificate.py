@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from webhookd.flow.attempt.endpoint_certificate import REPORT_AGAIN_S, ReportedCertificate, SeenCertificate
+from webhookd.flow.attempt.endpoint_certificate import REPORT_AGAIN_S, ReportedCertificate, SeenCertificate, Validity
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.status.endpoint_certificate import (
     WARN_BEFORE_S,
@@ -15,18 +15,20 @@ from webhookd.flow.status.endpoint_certificate import (
 
 END = 1_800_000_000.0
 TARGET = Target.parse("https://example.com/hook")
-CERTIFICATE = EndpointCertificate(host="example.com", port=443, expires_at=END, seen_at=1.0)
+YEAR = 365 * 86400.0
+CERTIFICATE = EndpointCertificate(host="example.com", port=443, begins_at=END - YEAR, expires_at=END, seen_at=1.0)
 
 
 def news_of(*latest: SeenCertificate | None) -> list[float]:
-    """What is reported if the endpoint has shown these, one before each report."""
+    """The times of expiry that are reported if the endpoint has shown these, one before each report."""
     shown = iter(latest)
     reported = ReportedCertificate(lambda _target: next(shown))
-    return [reported.news(TARGET) for _ in latest]
+    found = [reported.news(TARGET) for _ in latest]
+    return [validity.expires_at if validity is not None else 0.0 for validity in found]
 
 
 def seen(expires_at: float = END, seen_at: float = 5.0) -> SeenCertificate:
-    return SeenCertificate(expires_at=expires_at, seen_at=seen_at)
+    return SeenCertificate(validity=Validity(END - YEAR, expires_at), seen_at=seen_at)
 
 
 def test_certificate_is_reported_once() -> None:
@@ -42,8 +44,8 @@ def test_unchanged_certificate_is_reported_again_after_a_later_handshake() -> No
     assert news_of(seen(), replace(same, seen_at=same.seen_at - 0.1), same, same) == [END, 0.0, END, 0.0]
 
 
-def test_unreadable_expiry_is_not_reported() -> None:
-    assert news_of(seen(0.0), seen(0.0, 6.0)) == [0.0, 0.0]
+def test_unreadable_certificate_is_not_reported() -> None:
+    assert news_of(replace(seen(), validity=None), seen(seen_at=6.0)) == [0.0, END]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,12 @@ def test_unreadable_expiry_is_not_reported() -> None:
 )
 def test_state_follows_the_clock(left_s: float, state: CertificateState) -> None:
     assert CERTIFICATE.state(END - left_s) is state
+
+
+@pytest.mark.parametrize(("days", "warned_days"), [(6, 1.5), (40, 10.0), (56, 14.0), (398, 14.0)])
+def test_short_lived_certificate_is_warned_of_in_its_last_quarter(days: int, warned_days: float) -> None:
+    short = replace(CERTIFICATE, begins_at=END - days * 86400.0)
+    assert END - short.warn_at == warned_days * 86400.0
 
 
 @pytest.mark.parametrize(
@@ -77,5 +85,5 @@ def test_certificate_belongs_to_host_and_port(url: str, same: bool) -> None:
 
 
 def test_http_endpoint_has_no_certificate() -> None:
-    assert certificate_of("http://example.com/", END, 1.0) is None
-    assert certificate_of("https://example.com/hook", END, 1.0) == CERTIFICATE
+    assert certificate_of("http://example.com/", Validity(END - YEAR, END), 1.0) is None
+    assert certificate_of("https://example.com/hook", Validity(END - YEAR, END), 1.0) == CERTIFICATE

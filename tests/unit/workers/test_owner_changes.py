@@ -9,6 +9,7 @@ import pytest
 
 from tests.harness.subscription_consumers import GOOD, ZERO, Scene
 from webhookd.flow.attempt.attempt_report import LoggedExchange
+from webhookd.flow.attempt.endpoint_certificate import Validity
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.offsets.commit_metadata import CommitMetadata
 from webhookd.flow.offsets.position import OffsetAndMetadata
@@ -73,10 +74,10 @@ def test_reported_certificate_is_in_the_status_and_does_no_harm() -> None:
     scene = Scene()
     assert scene.consumer.status().endpoint_certificate is None
     scene.consumer.status_changed = False
-    scene.consumer.certificate_seen(5.0)
+    scene.consumer.certificate_seen(Validity(1.0, 5.0))
     now = scene.consumer.status()
     assert now.endpoint_certificate == EndpointCertificate(
-        host="example.com", port=443, expires_at=5.0, seen_at=scene.services.wall_clock()
+        host="example.com", port=443, begins_at=1.0, expires_at=5.0, seen_at=scene.services.wall_clock()
     )
     assert (now.health, scene.consumer.status_changed) == (Health.HEALTHY, True)
     kept = Scene(previous=replace(now, version=99)).consumer.status().endpoint_certificate

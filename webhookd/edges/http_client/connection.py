@@ -74,11 +74,11 @@ class Connection:
         "_tunnel",
         "busy",
         "idle_until_s",
-        "last_release_s",
         "origin",
         "owner",
         "reader",
         "unsent",
+        "usable_until_s",
         "used",
     )  # fmt: skip
 
@@ -98,7 +98,7 @@ class Connection:
         self.busy = False
         self.used = False
         self.idle_until_s = 0.0
-        self.last_release_s = 0.0
+        self.usable_until_s = 0.0
         self._poller = poller
         self._tls = tls
         self._tunnel = tunnel

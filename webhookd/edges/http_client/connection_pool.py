@@ -39,10 +39,10 @@ class ConnectionPool:
 
     def release(self, connection: Connection, now: float) -> None:
         """Keep an open connection that is not busy; close it when its origin is full, or its server will."""
-        if not connection.last_release_s:
-            connection.last_release_s = now + self._limits.connection_age_s
+        if not connection.usable_until_s:
+            connection.usable_until_s = now + self._limits.connection_age_s
         limit_s = min(
-            idle_limit_s(connection.reader.head, self._limits.idle_timeout_s), connection.last_release_s - now
+            idle_limit_s(connection.reader.head, self._limits.idle_timeout_s), connection.usable_until_s - now
         )
         if limit_s <= 0 or len(self._by_origin.get(connection.origin, ())) >= self._limits.idle_per_origin:
             connection.close()

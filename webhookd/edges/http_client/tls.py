@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import certifi
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
 from webhookd.clock import Monotonic, WallClock, monotonic, wall_clock
 from webhookd.edges.http_client.limits import Origin
 from webhookd.edges.tls_files import load_authorities, load_identity
 from webhookd.errors import UnusableSetting
-from webhookd.flow.attempt.endpoint_certificate import FULL_HANDSHAKE_AGAIN_S, SeenCertificate
+from webhookd.flow.attempt.endpoint_certificate import FULL_HANDSHAKE_AGAIN_S, SeenCertificate, Validity
 
 _SESSIONS_KEPT = 1024  # about 2 kB each
 _CERTIFICATES_KEPT = 8192  # about 0.3 kB each
@@ -76,10 +76,10 @@ class TlsContext:
         return self._certificates.get((True, host, port))
 
     def handshake_finished(self, sock: ssl.SSLSocket, origin: Origin) -> None:
-        """Keep when the endpoint's certificate expires. A resumed session has shown no certificate."""
+        """Keep the validity of the endpoint's certificate. A resumed session has shown no certificate."""
         if sock.session_reused:
             return
-        seen = SeenCertificate(expires_at=_expiry(sock.getpeercert(binary_form=True)), seen_at=self._clock())
+        seen = SeenCertificate(validity=validity_of(sock.getpeercert(binary_form=True)), seen_at=self._clock())
         self._certificates.pop(origin[:3], None)  # so that the oldest one comes first
         if len(self._certificates) >= _CERTIFICATES_KEPT:
             del self._certificates[next(iter(self._certificates))]
@@ -91,9 +91,10 @@ class TlsContext:
         After a handshake that failed, OpenSSL gives no access to the certificate.
         """
         seen = self._certificates.get(origin[:3])
-        if error.verify_code != _HAS_EXPIRED or seen is None or not 0.0 < seen.expires_at <= self._wall():
+        validity = seen.validity if seen is not None else None
+        if error.verify_code != _HAS_EXPIRED or validity is None or validity.expires_at > self._wall():
             return error.verify_message
-        ended = datetime.fromtimestamp(seen.expires_at, UTC)
+        ended = datetime.fromtimestamp(validity.expires_at, UTC)
         return f"{error.verify_message}: the last one that was accepted ended {ended:%Y-%m-%d %H:%M:%S} UTC"
 
     def store_session(self, sock: ssl.SSLSocket, origin: Origin) -> None:
@@ -112,12 +113,13 @@ class TlsContext:
         return session if seen is not None and self._clock() < seen.seen_at + FULL_HANDSHAKE_AGAIN_S else None
 
 
-def _expiry(der: bytes | None) -> float:
-    """When the certificate expires, seconds since the epoch; 0 for one that OpenSSL accepts and this parser does not.
+def validity_of(der: bytes | None) -> Validity | None:
+    """The validity of a certificate; None for one that OpenSSL accepts and this parser does not.
 
     The dictionary that `ssl` makes of a certificate is empty where nothing is verified, so all are read here.
     """
     try:
-        return load_der_x509_certificate(der or b"").not_valid_after_utc.timestamp()
-    except ValueError:
-        return 0.0
+        read = load_der_x509_certificate(der or b"")
+        return Validity(read.not_valid_before_utc.timestamp(), read.not_valid_after_utc.timestamp())
+    except (ValueError, InvalidVersion):
+        return None

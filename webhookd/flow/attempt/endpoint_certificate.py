@@ -1,4 +1,4 @@
-"""When the certificate of an endpoint expires, as a worker learns it, and whether ingest has to be told.
+"""When the certificate of an endpoint is valid, as a worker learns it, and whether ingest has to be told.
 
 A certificate is seen in a full TLS handshake only: a resumed session shows the one of the handshake that began it. So
 the HTTP client repeats the full handshake from time to time (edges/http_client/tls.py), and a renewed one is noticed.
@@ -6,6 +6,8 @@ the HTTP client repeats the full handshake from time to time (edges/http_client/
 
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import msgspec
 
 from webhookd.flow.attempt.target import Target
 
@@ -17,14 +19,21 @@ REPORT_AGAIN_S = 3600.0
 """How often an unchanged certificate is reported once more, so that ingest knows until when it was in use."""
 
 
+class Validity(msgspec.Struct, frozen=True, array_like=True):
+    """The validity of a certificate, `notBefore` and `notAfter` (RFC 5280 §4.1.2.5), in seconds since the epoch."""
+
+    begins_at: float
+    expires_at: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenCertificate:
-    """A leaf certificate of a full handshake: `expires_at` is its `notAfter` (RFC 5280 §4.1.2.5) since the epoch.
+    """The leaf certificate of a full handshake; its validity is None if it cannot be read.
 
-    0 stands for a time that cannot be read. `seen_at` is the time of the handshake by the monotonic clock.
+    `seen_at` is the time of the handshake by the monotonic clock.
     """
 
-    expires_at: float
+    validity: Validity | None
     seen_at: float
 
 
@@ -41,15 +50,15 @@ class ReportedCertificate:
         self._latest = latest
         self._reported: SeenCertificate | None = None
 
-    def news(self, target: Target) -> float:
-        """Return when the certificate expires if that is to be reported, seconds since the epoch; 0 if it is not.
+    def news(self, target: Target) -> Validity | None:
+        """Return the validity of the certificate if it is to be reported.
 
         It is to be reported when it is new, and when a handshake long after the reported one has shown it again.
         """
         seen, known = self._latest(target), self._reported
         if seen is known or seen is None:
-            return 0.0
-        if known is not None and seen.expires_at == known.expires_at and seen.seen_at < known.seen_at + REPORT_AGAIN_S:
-            return 0.0
+            return None
+        if known is not None and seen.validity == known.validity and seen.seen_at < known.seen_at + REPORT_AGAIN_S:
+            return None
         self._reported = seen
-        return seen.expires_at
+        return seen.validity

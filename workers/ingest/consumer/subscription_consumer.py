@@ -19,6 +19,7 @@ from confluent_kafka import KafkaException
 from webhookd import logs
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
 from webhookd.flow.attempt.attempt_report import LoggedExchange
+from webhookd.flow.attempt.endpoint_certificate import Validity
 from webhookd.flow.authorization.topic_matcher import TopicMatcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.batching.circuit_breaker import CircuitState
@@ -217,15 +218,15 @@ class SubscriptionConsumer:
         self.health.exchange_failed(failure)
         self.status_changed = True
 
-    def certificate_seen(self, expires_at: float) -> None:
+    def certificate_seen(self, validity: Validity) -> None:
         """Show in the status when the endpoint's certificate expires, as a worker has reported it."""
         before = self.health.endpoint_certificate
-        seen = certificate_of(self.subscription.destination.url, expires_at, self._services.wall_clock())
+        seen = certificate_of(self.subscription.destination.url, validity, self._services.wall_clock())
         self.health.endpoint_certificate = seen
         self.status_changed = True
-        if seen is not None and (before is None or before.expires_at != expires_at):
+        if seen is not None and (before is None or before.expires_at != seen.expires_at):
             id_ = self.subscription.id
-            _log.info("endpoint_certificate_seen", subscription=id_, host=seen.host, expires_at=expires_at)
+            _log.info("endpoint_certificate_seen", subscription=id_, host=seen.host, expires_at=seen.expires_at)
 
     def update_topics(self, topics: Topics) -> None:
         """Compare the lanes with the latest topic metadata."""
