@@ -1,7 +1,7 @@
 """Incidents in the database. Every function works inside the caller's transaction.
 
-Incidents that are read here are locked until the transaction ends, so that only one process at a time decides about
-them.
+Incidents that `lock` and `lock_prefix` return are locked until the transaction ends, so that only one process at a time
+decides about them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,6 +41,12 @@ def due(session: Session, now: float, limit: int = DUE_KEYS) -> list[str]:
         .limit(limit)
     )
     return list(session.scalars(query))
+
+
+def begin_missing(session: Session, waiting: Mapping[str, Incident]) -> None:
+    """Store those of these incidents that do not exist. It locks none of those that do, which are nearly all."""
+    known = set(session.scalars(select(IncidentRow.subject_key).where(IncidentRow.subject_key.in_(sorted(waiting)))))
+    save(session, {}, {key: incident for key, incident in waiting.items() if key not in known})
 
 
 def save(session: Session, before: Mapping[str, Incident], after: Mapping[str, Incident | None]) -> set[str]:

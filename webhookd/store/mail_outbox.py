@@ -102,9 +102,9 @@ def wait_s(tries: int) -> float:
 
 
 def owner_of(subject_key: str) -> str:
-    """The subscription that a key is about; empty for a mail to the operators."""
+    """The subscription that a key is about, its second part; empty for a mail to the operators."""
     kind, _, name = subject_key.partition(":")
-    return mail_failures.OPERATORS if kind == "fault" else name
+    return mail_failures.OPERATORS if kind == "fault" else name.partition(":")[0]
 
 
 def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> None:
@@ -132,6 +132,8 @@ def recipient(subscription: Subscription) -> AlertRecipient:
         active=subscription.active,
         version=subscription.version,
         on_exhausted=subscription.retry.on_exhausted,
+        url=subscription.destination.url,
+        tls_verify=subscription.destination.tls.verify,
     )
 
 

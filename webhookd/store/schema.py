@@ -5,11 +5,11 @@ from sqlalchemy import Connection, inspect, text
 from webhookd.errors import SchemaMismatch, StoreUnavailable
 from webhookd.store.database import Database
 
-REVISION = "0006"
-"""The revision that this version needs: the last one in migrations/versions."""
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0008")
+"""Every revision that this version can migrate from and to: those in migrations/versions."""
 
-REVISIONS = tuple(f"{number:04}" for number in range(1, int(REVISION) + 1))
-"""Every revision that this version can migrate from and to."""
+REVISION = REVISIONS[-1]
+"""The revision that this version needs."""
 
 
 def confirm(database: Database) -> None:

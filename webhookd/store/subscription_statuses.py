@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from webhookd.flow.status.delivery_status import DeliveryState, DeliveryStatus, FailedAttempt
+from webhookd.flow.status.endpoint_certificate import EndpointCertificate
 from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus, TopicStatus
 from webhookd.store.dialects import upsert
@@ -57,6 +58,7 @@ def _from_row(row: SubscriptionStatusRow) -> SubscriptionStatus:
         dead_lettered=row.dead_lettered,
         version=row.version,
         version_delivered=row.version_delivered,
+        endpoint_certificate=EndpointCertificate(**row.endpoint_certificate) if row.endpoint_certificate else None,
     )
 
 
@@ -93,4 +95,5 @@ def _to_row(status: SubscriptionStatus) -> dict[str, Any]:
         "dead_lettered": status.dead_lettered,
         "version": status.version,
         "version_delivered": status.version_delivered,
+        "endpoint_certificate": asdict(status.endpoint_certificate) if status.endpoint_certificate else {},
     }

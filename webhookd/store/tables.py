@@ -161,6 +161,7 @@ class SubscriptionStatusRow(Table):
     dead_lettered: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(Integer)
     version_delivered: Mapped[bool] = mapped_column(Boolean)
+    endpoint_certificate: Mapped[Json] = mapped_column(AnyJson, server_default="{}")
 
 
 class ActivityRow(Table):

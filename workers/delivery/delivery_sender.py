@@ -23,6 +23,7 @@ from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
 from webhookd.errors import SecretsUnreadable, StoreUnavailable
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
+from webhookd.flow.attempt.endpoint_certificate import ReportedCertificate
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.judge import (
     DELIVERED,
@@ -72,7 +73,8 @@ class RequestTemplate:
 
     `mask` is for what the endpoint responds. Without a `signer` the requests are not signed. `success` has the statuses
     that acknowledge a batch. `trace` is False if the head has a `traceparent` already. Without `timeout_s` the deadline
-    of SendLimits counts. With `tokens` each request carries an access token.
+    of SendLimits counts. With `tokens` each request carries an access token. `certificate` knows what was reported
+    of the endpoint's certificate; it changes, on the exchange loop's thread alone. None for an http URL.
     """
 
     version: int
@@ -87,6 +89,7 @@ class RequestTemplate:
     quotas: tuple[Quota, ...] = ()
     tls: Tls = OPERATORS
     tokens: TokenSource | None = None
+    certificate: ReportedCertificate | None = None
 
 
 FoundTemplate = RequestTemplate | StoreUnavailable | SecretsUnreadable | None
@@ -246,7 +249,7 @@ class DeliverySender:
         )
 
     def report(self) -> Report:
-        """Return the final report: how the attempt ended."""
+        """Return the final report: how the attempt ended. Call it once: it has what is new about the certificate."""
         match self.verdict:
             case Delivered():
                 kind, wait_s = ReportKind.FINISHED, 0.0
@@ -263,6 +266,7 @@ class DeliverySender:
             wait_s,
             self._logged(self._acknowledged, self.done - 1, SUCCESS_BODY_BYTES) if self._acknowledged else None,
             self._logged(self._failure, self.done, None) if self._failure else None,
+            self._template.certificate.news(self.target) if self._template.certificate is not None else None,
         )
 
     @property

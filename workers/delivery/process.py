@@ -84,6 +84,7 @@ class WorkerProcess:
                 wall=clock.wall_clock,
                 deadline_s=settings.request_deadline_s,
             ),
+            certificates=self._exchanges.certificate,
         )
         self._stopping = False
         self.app: Celery = build_celery(settings)

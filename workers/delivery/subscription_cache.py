@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from webhookd import logs
 from webhookd.errors import InvalidInput, SecretsUnreadable, StoreUnavailable, UnusableSetting, UnusableSubscription
 from webhookd.flow.attempt.authentication import constant_headers
+from webhookd.flow.attempt.endpoint_certificate import LatestCertificate, ReportedCertificate
 from webhookd.flow.attempt.secret_mask import SecretMask
 from webhookd.flow.attempt.signature import signer_of
 from webhookd.flow.attempt.success_codes import statuses_of
@@ -49,7 +50,8 @@ class TlsContexts(Protocol):
 class SubscriptionCache:
     """Request templates by subscription; thread-safe.
 
-    Without `tls_contexts` or `tokens` there is no template for a subscription that needs them.
+    Without `tls_contexts` or `tokens` there is no template for a subscription that needs them; without `certificates`
+    the expiry of certificates is not reported.
     """
 
     def __init__(
@@ -59,11 +61,13 @@ class SubscriptionCache:
         *,
         tls_contexts: TlsContexts | None = None,
         tokens: TokenSources | None = None,
+        certificates: LatestCertificate | None = None,
     ) -> None:
         self._database = database
         self._host_limits = host_limits or HostLimits()
         self._tls_contexts = tls_contexts
         self._tokens = tokens
+        self._certificates = certificates
         self._lock = Lock()
         self._templates: dict[str, RequestTemplate] = {}
         self._latest: dict[str, int] = {}
@@ -156,7 +160,12 @@ class SubscriptionCache:
                 if not isinstance(found, UnusableSubscription):
                     template = _template(found, self._host_limits, self._tokens)
                 if template is not None and template.version >= self._version(id_):
-                    self._templates[id_] = template
+                    self._templates[id_] = self._with_certificate(template)
+
+    def _with_certificate(self, template: RequestTemplate) -> RequestTemplate:
+        if self._certificates is None or not template.target.tls:
+            return template
+        return replace(template, certificate=ReportedCertificate(self._certificates))
 
     def _note_unreadable(self, id_: str, found: Subscription | UnusableSubscription) -> None:
         if not isinstance(found, SecretsUnreadable):

@@ -9,6 +9,7 @@ from webhookd.errors import UnusableSubscription
 from webhookd.flow.control.administration import OFFLINE_REASON, ONLINE, Administration
 from webhookd.flow.status.activity import Activity
 from webhookd.flow.status.delivery_status import STARTING, STOPPED, DeliveryStatus, FailedAttempt
+from webhookd.flow.status.endpoint_certificate import EndpointCertificate
 from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.reason_codes import meaning
 from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus
@@ -51,6 +52,7 @@ def render_status(rows: StatusRows, now: float) -> dict[str, Any]:
         "active": "yes" if rows.summary.active else "no",
         "payload_url": rows.summary.url,
         "tls_verify": "yes" if rows.tls_verify else "no",
+        "endpoint_certificate": _certificate(status.endpoint_certificate, rows.summary.url, now),
         "timestamp": iso(now),
         "status": health,
         "reason": reason,
@@ -106,6 +108,19 @@ def _failure(failure: FailedAttempt) -> dict[str, Any]:
         "response_code": failure.status or None,
         "response_body": failure.answer,
         "detail": failure.detail,
+    }
+
+
+def _certificate(certificate: EndpointCertificate | None, url: str, now: float) -> dict[str, Any] | None:
+    """The certificate; None also when the subscription has another endpoint now."""
+    if certificate is None or not certificate.belongs_to(url):
+        return None
+    return {
+        "host": certificate.host,
+        "port": certificate.port,
+        "state": certificate.state(now).value,
+        "expires_at": iso(certificate.expires_at),
+        "seen_at": iso(certificate.seen_at),
     }
 
 

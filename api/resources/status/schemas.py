@@ -5,6 +5,7 @@ from marshmallow import Schema, fields
 from webhookd.flow.dispatch.dispatch_pace import HeldBy
 from webhookd.flow.status.activity import Event
 from webhookd.flow.status.delivery_status import DeliveryState
+from webhookd.flow.status.endpoint_certificate import CertificateState
 
 
 class ActivitySchema(Schema):
@@ -152,6 +153,25 @@ class AlertsSchema(Schema):
     )
 
 
+class CertificateSchema(Schema):
+    """The certificate of the endpoint, as workers have seen it in a TLS handshake."""
+
+    host = fields.String(metadata={"description": "The host that has shown it."})
+    port = fields.Integer(metadata={"description": "The port."})
+    state = fields.String(
+        metadata={
+            "enum": [state.value for state in CertificateState],
+            "description": "`expires_soon`: within 14 days, or in the last quarter of a life shorter than 56 days. The "
+            "`alert_emails` have got a mail. It does not change "
+            "`status`: requests fail from the expiry on.",
+        }
+    )
+    expires_at = fields.String(metadata={"description": "When it expires (its `notAfter`): ISO 8601, UTC."})
+    seen_at = fields.String(
+        metadata={"description": "When a worker last reported it, at most once an hour: ISO 8601, UTC."}
+    )
+
+
 class StatusSchema(Schema):
     """The status of a subscription."""
 
@@ -165,6 +185,13 @@ class StatusSchema(Schema):
             "enum": ["yes", "no"],
             "description": "`no`: the endpoint's certificate is not verified, as the subscription says.",
         }
+    )
+    endpoint_certificate = fields.Nested(
+        CertificateSchema,
+        allow_none=True,
+        metadata={
+            "description": "The endpoint's certificate; null before the first TLS handshake, and for an `http` URL."
+        },
     )
     timestamp = fields.String(metadata={"description": "When this response was made: ISO 8601, UTC."})
     status = fields.String(

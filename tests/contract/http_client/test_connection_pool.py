@@ -31,6 +31,20 @@ def test_each_connection_ends_at_its_own_time() -> None:
         assert not poller.registered
 
 
+def test_connection_that_is_used_all_the_time_ends_at_its_age() -> None:
+    pool = ConnectionPool(limits := Limits())
+    poller = Poller()
+    with contextlib.closing(poller), socket.create_server(("127.0.0.1", 0)) as server:
+        connection = Connection(pool, poller, limits, ORIGINS[0], None, None, lambda _: None)
+        connection.connect("127.0.0.1", server.getsockname()[1])
+        kept = []
+        for now in (100.0, 100.0 + limits.connection_age_s - 0.1, 100.0 + limits.connection_age_s):
+            pool.release(connection, now)
+            kept.append(pool.acquire(ORIGINS[0]) is connection)
+        assert kept == [True, True, False]
+        assert not poller.registered
+
+
 def test_connections_are_kept_by_origin_and_tls_options() -> None:
     limits = Limits()
     pool = ConnectionPool(limits)

@@ -11,6 +11,7 @@ from webhookd.flow.alerting.alert import Alert, AlertKind
 from webhookd.flow.alerting.alert_recipient import AlertRecipient
 from webhookd.flow.alerting.incident import FLAP_WINDOW_S, Incident
 from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult
+from webhookd.flow.destination import Destination, Tls
 from webhookd.flow.monitoring.system_faults import SystemFault
 from webhookd.flow.subscription import Alerting, OnExhausted, Retry
 from webhookd.store import incidents, mail_failures, mail_outbox, subscriptions, system_health
@@ -234,7 +235,9 @@ def test_purge_keeps_what_is_new_or_not_settled(database: Database) -> None:
 
 def test_recipient_is_read_from_the_subscription(database: Database) -> None:
     with database.transaction() as session:
-        subscriptions.insert(session, subscription(retry=Retry(on_exhausted=OnExhausted.DEAD_LETTER)))
+        unverified = Destination(url="https://example.com/hook", tls=Tls(verify=False))
+        retry = Retry(on_exhausted=OnExhausted.DEAD_LETTER)
+        subscriptions.insert(session, subscription(destination=unverified, retry=retry))
         found = mail_outbox.recipients(session, [ID, OTHER_ID])
     assert found == {
         ID: AlertRecipient(
@@ -243,6 +246,8 @@ def test_recipient_is_read_from_the_subscription(database: Database) -> None:
             emails=("ops@example.com",),
             version=1,
             on_exhausted=OnExhausted.DEAD_LETTER,
+            url="https://example.com/hook",
+            tls_verify=False,
         )
     }
 

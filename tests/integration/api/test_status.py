@@ -11,6 +11,7 @@ from webhookd.flow.alerting.mail import MailResult, RecipientResult
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.status.activity import Activity, Event
+from webhookd.flow.status.endpoint_certificate import EndpointCertificate
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, TopicStatus
 from webhookd.store import activity, dead_letters, mail_failures, subscription_statuses
 from webhookd.store.database import Database
@@ -96,6 +97,28 @@ def test_a_status_is_shown_with_topics_and_counters(
         "last_filter_error": "not a number",
         "dead_lettered": 0,
     }
+
+
+def test_certificate_is_shown_while_the_subscription_has_its_endpoint(
+    client: FlaskClient, created: dict[str, Any], database: Database
+) -> None:
+    assert status(client, created)["endpoint_certificate"] is None
+    shown = EndpointCertificate(
+        host="example.com", port=443, begins_at=1.0, expires_at=1_700_000_000.0, seen_at=1_699_000_000.5
+    )
+    stored = SubscriptionStatus(subscription_id=created["id"], health=Health.HEALTHY, endpoint_certificate=shown)
+    with database.transaction() as session:
+        subscription_statuses.write(session, [stored])
+    assert status(client, created)["endpoint_certificate"] == {
+        "host": "example.com",
+        "port": 443,
+        "state": "expired",
+        "expires_at": "2023-11-14T22:13:20.000Z",
+        "seen_at": "2023-11-03T08:26:40.500Z",
+    }
+    created["destination"]["webhook"]["url"] = "https://example.org/hook"
+    assert client.put(f"/1/Subscription/{created['id']}", json=created).status_code == 200
+    assert status(client, created)["endpoint_certificate"] is None
 
 
 def test_calls_are_shown_newest_first(client: FlaskClient, created: dict[str, Any], database: Database) -> None:

@@ -11,6 +11,7 @@ from webhookd.flow.attempt.attempt_report import (
     encode,
     with_plausible_times,
 )
+from webhookd.flow.attempt.endpoint_certificate import Validity
 
 FULL = Report(
     ReportKind.RETRY,
@@ -21,6 +22,7 @@ FULL = Report(
     30.0,
     LoggedExchange(1.5, "msg_1", 200, b"H", b"B"),
     LoggedExchange(2.5, "msg_2", error="timeout"),
+    Validity(1.0, 2.0),
 )
 
 

@@ -9,9 +9,11 @@ import pytest
 
 from tests.harness.subscription_consumers import GOOD, ZERO, Scene
 from webhookd.flow.attempt.attempt_report import LoggedExchange
+from webhookd.flow.attempt.endpoint_certificate import Validity
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.offsets.commit_metadata import CommitMetadata
 from webhookd.flow.offsets.position import OffsetAndMetadata
+from webhookd.flow.status.endpoint_certificate import EndpointCertificate
 from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
 from workers.ingest.consumer import subscription_health
@@ -66,6 +68,20 @@ def test_first_delivery_after_a_change_is_noted() -> None:
     before = scene.consumer.status().version_delivered
     scene.consumer.delivery_succeeded()
     assert (before, scene.consumer.status().version_delivered) == (False, True)
+
+
+def test_reported_certificate_is_in_the_status_and_does_no_harm() -> None:
+    scene = Scene()
+    assert scene.consumer.status().endpoint_certificate is None
+    scene.consumer.status_changed = False
+    scene.consumer.certificate_seen(Validity(1.0, 5.0))
+    now = scene.consumer.status()
+    assert now.endpoint_certificate == EndpointCertificate(
+        host="example.com", port=443, begins_at=1.0, expires_at=5.0, seen_at=scene.services.wall_clock()
+    )
+    assert (now.health, scene.consumer.status_changed) == (Health.HEALTHY, True)
+    kept = Scene(previous=replace(now, version=99)).consumer.status().endpoint_certificate
+    assert kept == now.endpoint_certificate
 
 
 def test_lane_of_a_changed_subscription_gets_its_retries_back() -> None:

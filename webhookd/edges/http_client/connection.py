@@ -78,6 +78,7 @@ class Connection:
         "owner",
         "reader",
         "unsent",
+        "usable_until_s",
         "used",
     )  # fmt: skip
 
@@ -97,6 +98,7 @@ class Connection:
         self.busy = False
         self.used = False
         self.idle_until_s = 0.0
+        self.usable_until_s = 0.0
         self._poller = poller
         self._tls = tls
         self._tunnel = tunnel
@@ -220,10 +222,11 @@ class Connection:
         except ssl.SSLWantWriteError:
             self._poller.change(self._fd, IN | OUT)
         except ssl.SSLCertVerificationError as error:
-            self.owner.connection_failed(self, FailureCode.TLS_FAILED, error.verify_message)
+            self.owner.connection_failed(self, FailureCode.TLS_FAILED, tls.failure_detail(error, self.origin))
         except (OSError, ValueError) as error:
             self.owner.connection_failed(self, FailureCode.TLS_FAILED, str(error))
         else:
+            tls.handshake_finished(self._sock, self.origin)
             return True
         return False
 

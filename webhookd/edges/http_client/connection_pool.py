@@ -10,10 +10,12 @@ class ConnectionPool:
     """Idle connections per origin. The last one released is the first one acquired, so the others can expire.
 
     The number of connections is limited per origin and in total (the longest idle one is closed), and so is their idle
-    time: `idle_timeout_s`, or a second less than the server says in `Keep-Alive`. The pool owns its connections: it
-    removes one that the other side closes, and one that receives bytes without a request. If such bytes arrive after
-    the next request was sent, HTTP/1.1 cannot distinguish them from a response. A check in `acquire` would shorten that
-    time by only microseconds, and cost 2 µs for each request.
+    time: `idle_timeout_s`, or a second less than the server says in `Keep-Alive`. No connection is used for longer than
+    `connection_age_s`: only a new one shows a renewed certificate or another address of the name.
+
+    The pool owns its connections: it removes one that the other side closes, and one that receives bytes without a
+    request. If such bytes arrive after the next request was sent, HTTP/1.1 cannot distinguish them from a response. A
+    check in `acquire` would shorten that time by only microseconds, and cost 2 µs for each request.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -37,7 +39,11 @@ class ConnectionPool:
 
     def release(self, connection: Connection, now: float) -> None:
         """Keep an open connection that is not busy; close it when its origin is full, or its server will."""
-        limit_s = idle_limit_s(connection.reader.head, self._limits.idle_timeout_s)
+        if not connection.usable_until_s:
+            connection.usable_until_s = now + self._limits.connection_age_s
+        limit_s = min(
+            idle_limit_s(connection.reader.head, self._limits.idle_timeout_s), connection.usable_until_s - now
+        )
         if limit_s <= 0 or len(self._by_origin.get(connection.origin, ())) >= self._limits.idle_per_origin:
             connection.close()
             return

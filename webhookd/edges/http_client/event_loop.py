@@ -21,6 +21,8 @@ from webhookd.edges.http_client.limits import Limits
 from webhookd.edges.http_client.poller import Poller
 from webhookd.edges.http_client.tls import TlsContext, client_context
 from webhookd.flow.attempt.egress_proxy import EgressProxy
+from webhookd.flow.attempt.endpoint_certificate import SeenCertificate
+from webhookd.flow.attempt.target import Target
 from webhookd.settings import Settings
 
 _STOP_GRACE_S = 2.0  # for callbacks and request sequences to return, beyond the budget
@@ -65,11 +67,12 @@ class ExchangeLoop:
             call_soon=self._call_soon,
             clock=clock,
             limits=limits,
-            tls=TlsContext(context or _context(settings)),
+            tls=TlsContext(context or _context(settings), clock=clock),
             guard=EgressGuard(policy=egress_policy(settings), clock=clock),
             proxy=_proxy(settings),
             proxy_judges=settings.egress_proxy_judges,
         )
+        self._tls = dial_context.tls
         self._exchanges = Exchanges(dial_context, self._pool)
         self._inbox: deque[Callable[[], None]] = deque()
         self._timers: list[_Timer] = []
@@ -91,6 +94,12 @@ class ExchangeLoop:
     def connections(self) -> int:
         """The number of connections that are open or being opened, idle ones included."""
         return len(self._poller.registered)
+
+    def certificate(self, target: Target) -> SeenCertificate | None:
+        """The certificate that the endpoint has shown last; any thread. None before its first handshake."""
+        own = target.tls_context
+        context = own if isinstance(own, TlsContext) else self._tls
+        return context.certificate(target.host, target.port)
 
     def start(self) -> None:
         """Start the thread. Call it once."""

@@ -29,6 +29,7 @@ class Limits:
     lookup_threads: int = 64  # started on demand; a host that hangs holds one of them
     addresses_tried: int = 16  # of one name: with the delay, the last one starts within `connect_timeout_s`
     idle_timeout_s: float = 30.0  # shorter than the usual idle timeout of load balancers (60 s)
+    connection_age_s: float = 3600.0  # from its first response; then a new connection is opened
     idle_per_origin: int = 256  # idle connections kept: as many as one task may need at once
     idle_total: int = 1024
     sweep_interval_s: float = 0.05  # how late a deadline may fire

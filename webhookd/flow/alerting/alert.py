@@ -7,6 +7,7 @@ its owner has changed it                         none before the new version has
 records were lost                                at once; records lost within an hour after that mail (then 4, 12, 24 h)
                                                  are reported together in one mail after it
 webhookd has deactivated it                      one; it ends the incident
+the certificate of its endpoint expires soon     see certificate_warning.py
 
 An owner without an address gets no mail; the log has every alert.
 """
@@ -31,6 +32,7 @@ class AlertKind(StrEnum):
     RECOVERED = "recovered"
     RECORDS_LOST = "records_lost"
     DEACTIVATED = "deactivated"
+    CERTIFICATE_EXPIRES = "certificate_expires"
     FAULT = "fault"
     FAULT_REMINDER = "fault_reminder"
     FAULT_OVER = "fault_over"

@@ -9,7 +9,8 @@ from webhookd.flow.subscription import OnExhausted
 class AlertRecipient:
     """What an alert needs to know about a subscription, even if its configuration cannot be used.
 
-    `version` is the stored version, 0 when it is not known. A status of an older version is out of date.
+    `version` is the stored version, 0 when it is not known. A status of an older version is out of date. `tls_verify`
+    is False if the certificate of the endpoint at `url` is not verified.
     """
 
     id: str
@@ -18,3 +19,5 @@ class AlertRecipient:
     active: bool = True
     version: int = 0
     on_exhausted: OnExhausted = OnExhausted.PAUSE
+    url: str = ""
+    tls_verify: bool = True

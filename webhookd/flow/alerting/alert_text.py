@@ -12,13 +12,26 @@ from webhookd.flow.alerting.alert_recipient import AlertRecipient
 from webhookd.flow.alerting.incident import NoticeKind
 from webhookd.flow.alerting.lost_records import LostRecords
 from webhookd.flow.alerting.mail import one_line
-from webhookd.flow.alerting.problem_advice import DEACTIVATED, FIX_GONE, FIX_LOSS, PROBLEM_ADVICE, READ_ON, advice
+from webhookd.flow.alerting.problem_advice import (
+    CERTIFICATE_UNVERIFIED,
+    CERTIFICATE_VERIFIED,
+    DEACTIVATED,
+    FIX_CERTIFICATE,
+    FIX_GONE,
+    FIX_LOSS,
+    PROBLEM_ADVICE,
+    READ_ON,
+    advice,
+)
+from webhookd.flow.attempt.exchange_result import FailureCode
+from webhookd.flow.status.endpoint_certificate import CertificateState, EndpointCertificate
 from webhookd.flow.status.reason_codes import EXCHANGE_CODES, HTTP, meaning
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
 
 RANGES_SHOWN = 20
 ANSWER_CHARACTERS = 500
 LINE = "  {:<16}{}"
+HTTPS_PORT = 443
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,7 @@ def on_health(
         *_meaning(status.reason),
         *_detail(status),
         *_answer(status),
+        *_expired(status, now),
         ("behind", behind(status.lag)),
     ]
     reaction, to_do = advice(status.reason, recipient.on_exhausted)
@@ -79,6 +93,30 @@ def on_deactivation(recipient: AlertRecipient, reason: str, status: Subscription
         _subject(f"{one_line(recipient.name)} was deactivated ({one_line(reason)})"),
         _body(opening, facts, [], _next(DEACTIVATED, FIX_GONE)),
     )
+
+
+def on_certificate(certificate: EndpointCertificate, recipient: AlertRecipient, now: float) -> Text:
+    """Return the text for an endpoint whose certificate expires soon."""
+    facts = [
+        *_who(recipient),
+        ("host", host_of(certificate)),
+        ("expires", f"{moment(certificate.expires_at)} (in {length(certificate.expires_at - now)})"),
+        ("last seen", moment(certificate.seen_at)),
+    ]
+    opening = "The TLS certificate of this subscription's endpoint expires soon. Its records are still delivered."
+    after_failures, _ = advice(FailureCode.TLS_FAILED, recipient.on_exhausted)
+    reaction = CERTIFICATE_VERIFIED + after_failures if recipient.tls_verify else CERTIFICATE_UNVERIFIED
+    date = moment(certificate.expires_at).partition(" ")[0]
+    return Text(
+        _subject(f"{one_line(recipient.name)}: the certificate of {certificate.host} expires on {date}"),
+        _body(opening, facts, [], _next(reaction, FIX_CERTIFICATE)),
+    )
+
+
+def host_of(certificate: EndpointCertificate) -> str:
+    """Return the host that has shown the certificate, with its port unless that is 443."""
+    host = f"[{certificate.host}]" if ":" in certificate.host else certificate.host
+    return host if certificate.port == HTTPS_PORT else f"{host}:{certificate.port}"
 
 
 def moment(at: float) -> str:
@@ -146,6 +184,16 @@ def _answer(status: SubscriptionStatus) -> list[tuple[str, str]]:
     code = answer.partition(":")[0]
     label = "no answer" if code in EXCHANGE_CODES and not code.startswith(HTTP) else "last answer"
     return [(label, answer)] if answer and status.health is Health.UNHEALTHY else []
+
+
+def _expired(status: SubscriptionStatus, now: float) -> list[tuple[str, str]]:
+    """Name the certificate as the probable cause of a TLS failure if it has expired since it was last accepted."""
+    certificate = status.endpoint_certificate
+    if status.reason != FailureCode.TLS_FAILED or certificate is None:
+        return []
+    if certificate.state(now) is not CertificateState.EXPIRED:
+        return []
+    return [("certificate", f"of {host_of(certificate)}, expired {moment(certificate.expires_at)}")]
 
 
 def _loss(lost: LostRecords | None) -> list[str]:

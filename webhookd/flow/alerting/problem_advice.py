@@ -78,6 +78,12 @@ COPIED_LATER = (
     "Deliveries continue. webhookd keeps the dead letters and tries for an hour to copy them to the Kafka topic."
 )
 
+CERTIFICATE_VERIFIED = "webhookd goes on sending. When the certificate has expired, requests fail with tls_failed. "
+CERTIFICATE_UNVERIFIED = (
+    "webhookd goes on sending, also after the expiry: the subscription has tls.verify set to no, so webhookd does not "
+    "verify the certificate."
+)
+
 FIX_CONFIGURATION = "Save the subscription again with a configuration that the API accepts."
 FIX_POLICY = (
     "Ask the operator of webhookd why your access to the topic has ended, or remove the topic from the subscription."
@@ -102,6 +108,10 @@ FIX_LOSS = (
     "give the topic a longer retention time or make the endpoint faster."
 )
 FIX_GONE = "If the endpoint should receive records again, change its URL or set the subscription active."
+FIX_CERTIFICATE = (
+    "Renew the certificate of the endpoint. If it was renewed after webhookd last saw it, there is nothing to do: "
+    "webhookd notices the new one within two hours of sending."
+)
 FIX_KAFKA = (
     "Ask the operator of webhookd to check the brokers and the rights of webhookd's Kafka user. Kafka's error is shown "
     "above."

@@ -8,6 +8,8 @@ from enum import IntEnum
 
 import msgspec
 
+from webhookd.flow.attempt.endpoint_certificate import Validity
+
 
 class ReportKind(IntEnum):
     """What is reported. STARTED and PROGRESS are sent during an attempt; each other kind ends it.
@@ -47,7 +49,8 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 
     `done` counts the batches acknowledged since the attempt began, and `sending_s` is how long their requests took.
     `wait_s` is the countdown of a scheduled retry, or the wait that an endpoint asked for when no retry is left.
-    `success` is the last acknowledged exchange, `failure` the one that stopped the attempt.
+    `success` is the last acknowledged exchange, `failure` the one that stopped the attempt. `certificate` is
+    the validity of the endpoint's certificate, None if there is nothing new about it.
     """
 
     kind: ReportKind
@@ -58,6 +61,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     wait_s: float = 0.0
     success: LoggedExchange | None = None
     failure: LoggedExchange | None = None
+    certificate: Validity | None = None
 
 
 PLAUSIBLE_AGE_S = 60.0

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from webhookd.flow.status.delivery_status import STOPPED, DeliveryStatus
+from webhookd.flow.status.endpoint_certificate import EndpointCertificate
 from webhookd.flow.status.problem import Problem, Problems
 
 
@@ -51,6 +52,7 @@ class SubscriptionStatus:
     problems                 the causes of `health`, first the one that `reason` names
     version                  the subscription's version, 0 when unknown
     version_delivered        whether something was delivered since the owner last changed the subscription
+    endpoint_certificate     the endpoint's certificate, None while unknown
     """
 
     subscription_id: str
@@ -72,6 +74,7 @@ class SubscriptionStatus:
     dead_lettered: int = 0
     version: int = 0
     version_delivered: bool = True
+    endpoint_certificate: EndpointCertificate | None = None
 
 
 def on_hold(before: SubscriptionStatus, problem: Problem, version: int) -> SubscriptionStatus:

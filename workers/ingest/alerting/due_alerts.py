@@ -8,10 +8,12 @@ from webhookd import logs
 from webhookd.flow.alerting import alert
 from webhookd.flow.alerting.alert import Alert, DueAlerts, health_key, loss_key
 from webhookd.flow.alerting.alert_recipient import AlertRecipient
+from webhookd.flow.alerting.certificate_warning import PREFIX as CERTIFICATE
+from webhookd.flow.alerting.certificate_warning import awaited_warning, due_warning
 from webhookd.flow.alerting.incident import Incident
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
 from webhookd.flow.subscription import Subscription
-from webhookd.store import administration, incidents, mail_outbox, subscription_statuses
+from webhookd.store import administration, incidents, mail_failures, mail_outbox, subscription_statuses
 
 _log = logs.get(__name__)
 
@@ -21,6 +23,7 @@ def raise_due(session: Session, latest: Sequence[SubscriptionStatus], now: float
 
     Return the alerts, to be logged after the commit.
     """
+    _await_warnings(session, latest, now)
     open_ = incidents.lock(session, [key for status in latest for key in _keys(status.subscription_id)])
     candidates = [status for status in latest if _may_be_due(status, open_)]
     if not candidates:
@@ -45,13 +48,16 @@ def remind(session: Session, now: float) -> list[Alert]:
     keys = incidents.due(session, now)
     if not keys or administration.read(session).offline:
         return []
-    ids = sorted({key.partition(":")[2] for key in keys if not key.startswith("fault:")})
+    ids = sorted({mail_outbox.owner_of(key) for key in keys} - {mail_failures.OPERATORS})
     open_ = incidents.lock(session, [*keys, *[key for id_ in ids for key in _keys(id_)]])
     recipients = mail_outbox.recipients(session, ids)
     latest = subscription_statuses.read_all(session, ids)
     raised: list[Alert] = []
     for id_ in ids:
         raised += _store(session, open_, _reminders(id_, latest.get(id_), recipients.get(id_), open_, now))
+    for key in (key for key in keys if key.startswith(CERTIFICATE) and key in open_):
+        id_ = mail_outbox.owner_of(key)
+        raised += _store(session, open_, due_warning(key, open_[key], latest.get(id_), recipients.get(id_), now))
     return raised
 
 
@@ -76,6 +82,15 @@ def log(raised: Sequence[Alert]) -> None:
             recipients=len(item.mail.recipients),
             subject=item.mail.subject,
         )
+
+
+def _await_warnings(session: Session, latest: Sequence[SubscriptionStatus], now: float) -> None:
+    """Store the incidents that wait for the expiry of the endpoints' certificates; `remind` raises their alerts."""
+    waiting: dict[str, Incident] = {}
+    for status in latest:
+        waiting |= awaited_warning(status, now)
+    if waiting:
+        incidents.begin_missing(session, waiting)
 
 
 def _keys(subscription_id: str) -> tuple[str, str]:

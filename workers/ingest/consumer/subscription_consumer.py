@@ -19,6 +19,7 @@ from confluent_kafka import KafkaException
 from webhookd import logs
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
 from webhookd.flow.attempt.attempt_report import LoggedExchange
+from webhookd.flow.attempt.endpoint_certificate import Validity
 from webhookd.flow.authorization.topic_matcher import TopicMatcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.batching.circuit_breaker import CircuitState
@@ -29,6 +30,7 @@ from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
 from webhookd.flow.status.activity_rollup import ActivityRollup
+from webhookd.flow.status.endpoint_certificate import certificate_of
 from webhookd.flow.status.problem import Problem, Problems
 from webhookd.flow.status.subscription_status import LostRange, SubscriptionStatus
 from webhookd.flow.subscription import Source
@@ -74,7 +76,9 @@ class SubscriptionConsumer:
         self.accumulator = accumulator
         self.subscription = accumulator.subscription
         id_ = self.subscription.id
-        self.health = subscription_health.resumed(id_, self.subscription.version, previous, services.wall_clock())
+        self.health = subscription_health.resumed(
+            id_, self.subscription.version, previous, services.wall_clock(), url=self.subscription.destination.url
+        )
         self.counters = self.health.counters
         self.activity_rollup = ActivityRollup()
         self.backpressure = backpressure
@@ -213,6 +217,16 @@ class SubscriptionConsumer:
         """Show a failed HTTP exchange in the status."""
         self.health.exchange_failed(failure)
         self.status_changed = True
+
+    def certificate_seen(self, validity: Validity) -> None:
+        """Show in the status when the endpoint's certificate expires, as a worker has reported it."""
+        before = self.health.endpoint_certificate
+        seen = certificate_of(self.subscription.destination.url, validity, self._services.wall_clock())
+        self.health.endpoint_certificate = seen
+        self.status_changed = True
+        if seen is not None and (before is None or before.expires_at != seen.expires_at):
+            id_ = self.subscription.id
+            _log.info("endpoint_certificate_seen", subscription=id_, host=seen.host, expires_at=seen.expires_at)
 
     def update_topics(self, topics: Topics) -> None:
         """Compare the lanes with the latest topic metadata."""

@@ -10,6 +10,7 @@ from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.status.activity import Activity, Event
 from webhookd.flow.status.delivery_status import STARTING, DeliveryStatus, FailedAttempt, delivery_status
+from webhookd.flow.status.endpoint_certificate import EndpointCertificate
 from webhookd.flow.status.problem import Problem, Problems
 from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus, TopicStatus
 
@@ -67,6 +68,7 @@ class SubscriptionHealth:
     lag: int | None = None
     topics: dict[str, int] = field(default_factory=dict)
     lost_ranges: list[LostRange] = field(default_factory=list)
+    endpoint_certificate: EndpointCertificate | None = None
 
     @property
     def state(self) -> Health:
@@ -138,6 +140,7 @@ class SubscriptionHealth:
             dead_lettered=self.counters.dead_lettered,
             version=self.version,
             version_delivered=self.version_delivered,
+            endpoint_certificate=self.endpoint_certificate,
         )
 
     def update_delivery_status(
@@ -175,11 +178,14 @@ def failing_since(lanes: Collection[Lane]) -> float:
     return min((lane.circuit.failing_since for lane in lanes if lane.circuit.failing_since), default=0.0)
 
 
-def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | None, now: float) -> SubscriptionHealth:
+def resumed(
+    subscription_id: str, version: int, previous: SubscriptionStatus | None, now: float, *, url: str = ""
+) -> SubscriptionHealth:
     """Return the health that continues from the status before the start: an unhealthy subscription stays unhealthy.
 
     Problems of an older version are dropped, since the owner has changed the subscription. Problems that prevent a
-    start (OVER_AT_START) are dropped too, unless they are standing problems.
+    start (OVER_AT_START) are dropped too, unless they are standing problems. The certificate of the endpoint is kept if
+    the `url` of this version has the same endpoint.
     """
     fresh = SubscriptionHealth(subscription_id=subscription_id, version=version, since=now)
     if previous is None:
@@ -191,7 +197,13 @@ def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | N
         dead_lettered=previous.dead_lettered,
         filter_errors=previous.filter_errors,
     )
-    kept = replace(fresh, counters=counters, lost_ranges=list(previous.lost_ranges))
+    certificate = previous.endpoint_certificate
+    kept = replace(
+        fresh,
+        counters=counters,
+        lost_ranges=list(previous.lost_ranges),
+        endpoint_certificate=certificate if certificate is not None and certificate.belongs_to(url) else None,
+    )
     if previous.version not in {0, version}:
         return replace(kept, version_delivered=False)
     problems = [problem for problem in _problems(previous) if problem.standing or problem.code not in OVER_AT_START]

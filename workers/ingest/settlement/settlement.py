@@ -127,6 +127,8 @@ class Settlement:
         _add_calls(consumer.activity_rollup, report, delivery.done - done)
         if report.failure is not None:
             consumer.exchange_failed(report.failure)
+        if report.certificate is not None:
+            consumer.certificate_seen(report.certificate)
         self._effects.apply(consumer, effect, report.failure.error if report.failure else "")
 
     def _lease_expired(self, delivery: Delivery) -> None:
