@@ -22,6 +22,8 @@ from api.ports import EXTENSION, Brokers, ChangeNotifications, Coordination, Rat
 from api.resources.administration import routes as administration
 from api.resources.audit_log import routes as audit_log
 from api.resources.dead_letter import routes as dead_letter
+from api.resources.endpoint_check import routes as endpoint_check
+from api.resources.endpoint_check.check import EndpointCheck
 from api.resources.health import routes as health
 from api.resources.health.health_report import report_of
 from api.resources.health.readiness import Readiness, checks_of
@@ -45,6 +47,20 @@ from webhookd.settings import Settings
 from webhookd.store.database import Database
 from webhookd.store.secret_keys import secret_keys_of
 
+RESOURCES = (
+    subscription,
+    endpoint_check,
+    signing_secret,
+    status,
+    dead_letter,
+    policy,
+    administration,
+    key,
+    audit_log,
+    health,
+)
+"""The modules with the routes, in the order of the documentation."""
+
 
 def create_app(
     settings: Settings,
@@ -59,7 +75,7 @@ def create_app(
     """Return the API with these collaborators; it connects to nothing before the first request.
 
     Without a coordination store /health shows neither workers nor queues. Without `rate_limits` requests are counted in
-    memory. `resolver` resolves the hosts of URLs for the warnings of a registration.
+    memory. `resolver` resolves the hosts of URLs for the warnings of a registration, and for checks before it.
     """
     app = Flask("webhookd", static_folder=None)
     app.wsgi_app = ClientAddresses(app.wsgi_app, settings.api_trusted_proxies)  # type: ignore[method-assign]  # Flask's way
@@ -72,6 +88,7 @@ def create_app(
     )
     app.extensions[EXTENSION] = services
     app.extensions[subscription.CHECKS] = RegistrationChecks(settings, kafka_offsets, resolver)
+    app.extensions[endpoint_check.CHECK] = EndpointCheck(settings, resolver)
     app.extensions[health.READINESS] = Readiness(checks_of(services))
     app.extensions[health.REPORT] = report_of(services, clock.monotonic, clock.wall_clock)
     if settings.api_auth == "none":
@@ -87,8 +104,7 @@ def create_app(
     app.after_request(add_security_headers)
     error_responses.register(app)
     problem_pages.register(app)
-    resources = (subscription, signing_secret, status, dead_letter, policy, administration, key, audit_log, health)
-    openapi.register(app, [routes.blueprint for routes in resources], [UnusableSubscriptionSchema])
+    openapi.register(app, [routes.blueprint for routes in RESOURCES], [UnusableSubscriptionSchema])
     app.register_blueprint(page.blueprint)
     authorization.check_declared(app)
     return app

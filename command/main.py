@@ -18,6 +18,7 @@ MODULES = {
     "cluster": "command.cluster",
     "completion": "command.completion",
     "demo": "command.demo",
+    "egress": "command.egress",
     "flower": "command.flower",
     "ingest": "command.ingest",
     "keys": "command.keys",

@@ -27,7 +27,7 @@ from command.state_directory import StateDirectory
 from command.switch_interval import set_switch_interval
 from webhookd import logs
 from webhookd.edges.http_client.dns_resolver import resolve
-from webhookd.edges.http_client.egress_guard import egress_policy
+from webhookd.edges.http_client.egress_guard import egress_policy, proxy_judges_names
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSetting, WebhookdError
 from webhookd.flow.attempt.egress_policy import parse_networks
@@ -220,7 +220,7 @@ def _check_address(url: str, settings: Settings) -> None:
     rule = policy.url_rule(target)
     if rule is not None:
         raise InvalidInput(f"the rule {rule} of the settings WEBHOOKD_EGRESS_… refuses it", field="--url")
-    if settings.egress_proxy is not None and settings.egress_proxy_judges and address_of(target.host) is None:
+    if proxy_judges_names(settings) and address_of(target.host) is None:
         return
     try:
         addresses = [ip_address(found) for found in resolve(target.host, target.port)]

@@ -10,6 +10,7 @@ IDS: Final[Mapping[str, str]] = {
     "PUT /1/Subscription/{subscription_id}": "replaceSubscription",
     "PATCH /1/Subscription/{subscription_id}": "updateSubscription",
     "DELETE /1/Subscription/{subscription_id}": "deleteSubscription",
+    "POST /1/Subscription/EndpointCheck": "checkEndpoint",
     "GET /1/Subscription/{subscription_id}/SigningSecret": "getSigningSecret",
     "POST /1/Subscription/{subscription_id}/SigningSecret/Rotate": "rotateSigningSecret",
     "GET /1/Subscription/{subscription_id}/Status": "getSubscriptionStatus",

@@ -67,6 +67,7 @@ STEPS: Final[Sequence[Step]] = (
             "records": [{"value": {"id": 7, "country": "SE", "customer": {"id": 3, "email": "a@example.com"}}}],
         },
     ),
+    Step(operation="checkEndpoint", method="POST", path=f"{ALL}/EndpointCheck", body={"url": "https://10.0.0.5/hook"}),
     Step(operation="createSubscription", method="POST", path=ALL, body=SUBSCRIPTION, remembers="subscription_id"),
     Step(operation="listSubscriptions", path=ALL),
     Step(operation="getSubscription", path=ONE),

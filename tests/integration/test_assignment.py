@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from tests.harness.assignments import PATIENCE_S, new_assignment
 from tests.harness.policies import OPERATOR, policies_in_use, policy
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
@@ -19,7 +20,6 @@ from webhookd import clock
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.access.caller import ALL_TENANTS, Scope
 from webhookd.flow.control.administration import Availability
-from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.control.membership import Member
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
@@ -29,9 +29,7 @@ from webhookd.store.access_tables import PolicyRow, PolicySetRow
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
 from webhookd.store.tables import IngestMemberRow, SubscriptionRow
-from workers.ingest.control.assignment import Membership, SubscriptionAssignment
-
-PATIENCE_S = 10.0
+from workers.ingest.control.assignment import SubscriptionAssignment
 
 
 class Runner:
@@ -87,19 +85,6 @@ class SilentKafka:
         return self.answered.wait(PATIENCE_S) and timeout_s > 0
 
 
-class ReachableKafka:
-    """Kafka, which this process can reach."""
-
-    reachability = KafkaReachability().answered(0.0)
-
-    def wait_first_probe(self, timeout_s: float) -> bool:
-        return timeout_s > 0
-
-
-def no_notifications(_hear: Callable[[ChangeNotification], None], stop: Event) -> None:
-    stop.wait(PATIENCE_S)
-
-
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     url = f"sqlite:///{tmp_path / 'assignment.db'}"
@@ -118,15 +103,7 @@ def runner() -> Runner:
 
 @pytest.fixture
 def assignment(database: Database, runner: Runner) -> Iterator[SubscriptionAssignment]:
-    made = SubscriptionAssignment(
-        database,
-        runner,
-        ReachableKafka(),
-        member=Membership(id="member", timeout_s=60.0, kafka_timeout_s=15.0, monotonic=clock.monotonic),
-        interval_s=0.02,
-        listen=no_notifications,
-        in_use=policies_in_use(),
-    )
+    made = new_assignment(database, runner)
     yield made
     made.stop()
 
@@ -157,16 +134,7 @@ def test_each_switch_is_found_by_reading(
 
 def test_process_that_waits_for_kafka_has_a_heartbeat_and_runs_nothing(database: Database, runner: Runner) -> None:
     kafka = SilentKafka()
-    member = Membership(id="member", timeout_s=60.0, kafka_timeout_s=15.0, monotonic=clock.monotonic)
-    assignment = SubscriptionAssignment(
-        database,
-        runner,
-        kafka,
-        member=member,
-        interval_s=0.02,
-        listen=no_notifications,
-        in_use=policies_in_use(),
-    )
+    assignment = new_assignment(database, runner, kafka=kafka)
     assignment.start()
     assert kafka.asked.wait(PATIENCE_S)
     with database.transaction() as session:
@@ -353,15 +321,7 @@ def test_subscription_under_a_policy_is_held_without_the_database_and_run_again_
 ) -> None:
     allow(database)
     unreadable = UnreadableDatabase(f"sqlite:///{tmp_path / 'assignment.db'}")
-    assignment = SubscriptionAssignment(
-        unreadable,
-        runner,
-        ReachableKafka(),
-        member=Membership(id="member", timeout_s=60.0, kafka_timeout_s=15.0, monotonic=clock.monotonic),
-        interval_s=0.02,
-        listen=no_notifications,
-        in_use=policies_in_use(max_age_s=0.3),
-    )
+    assignment = new_assignment(unreadable, runner, in_use=policies_in_use(max_age_s=0.3))
     assignment.start()
     assert runner.next() == f"run {ID} 2"
     unreadable.down = True

@@ -8,13 +8,15 @@ from threading import Event
 import msgspec
 import pytest
 
+from tests.harness.assignments import new_assignment
 from tests.harness.ingest_loops import PATIENCE_S, ZERO, Scene, held_status, message, on_the_loop, running
 from tests.harness.lanes import TOPIC
 from tests.harness.memory_consumer import MemoryDeadLetters
+from tests.harness.policies import policies_in_use
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from tests.harness.topic_policies import allow, deny, governed
 from webhookd import clock
-from webhookd.flow.dispatch.coordination import Publication
+from webhookd.flow.dispatch.coordination import ClaimDenied, Publication
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.policy.policy import OPEN_TOPIC
@@ -95,10 +97,8 @@ def test_copies_are_withdrawn_when_what_was_left_is_stopped_and_has_no_rows_wait
     assert len(kept.withdrawals) == 1
 
 
-@pytest.mark.parametrize("allowed", [True, False])
-def test_what_a_killed_process_has_published_is_revoked_before_its_policies_are_confirmed(
-    scene: Scene, *, allowed: bool
-) -> None:
+def published_before(scene: Scene) -> tuple[DeliveryRef, DeliveryRef, DeliveryRef]:
+    """What a process before has published: a task, a retry that a worker has claimed, another subscription's task."""
     queued = DeliveryRef(
         id="d1", subscription=ID, version=1, lanes={"orders/0": "e"}, attempt=0, records=1, batches=1, reply_to="killed"
     )
@@ -106,6 +106,14 @@ def test_what_a_killed_process_has_published_is_revoked_before_its_policies_are_
     other = msgspec.structs.replace(queued, id="d3", subscription=OTHER_ID)
     scene.coordination.make_claimable([Publication(one, b"") for one in (queued, retried, other)])
     scene.coordination.claim([retried])
+    return queued, retried, other
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_what_a_killed_process_has_published_is_revoked_before_its_policies_are_confirmed(
+    scene: Scene, *, allowed: bool
+) -> None:
+    queued, retried, other = published_before(scene)
     policies = {topic: governed(allow() if allowed else deny()) for topic in ("orders", "refunds")}
     commands, confirmed = commands_of(scene), SimpleQueue[int]()
     commands.run(ID, 2, subscription(version=2, policies=policies), None)
@@ -117,6 +125,27 @@ def test_what_a_killed_process_has_published_is_revoked_before_its_policies_are_
     assert claimed == ["d2"]
     scene.loop.add_reports(reports)
     assert confirmed.empty()
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_what_a_setting_closes_at_a_restart_is_neither_read_nor_sent_from_what_was_published_before(
+    scene: Scene, *, is_open: bool
+) -> None:
+    queued, retried, other = published_before(scene)
+    with scene.database.transaction() as session:
+        subscriptions.insert(session, subscription())
+    in_use = policies_in_use(open_without_policy=is_open)
+    assignment = new_assignment(scene.database, commands_of(scene), in_use=in_use)
+    assignment.start()
+    reports, _ = scene.coordination.read_reports("test", "0", PATIENCE_S)
+    assert scene.coordination.are_current([queued, retried, other]) == [is_open, is_open, True]
+    assert scene.coordination.claim([queued]) == [b"" if is_open else ClaimDenied.STALE]
+    assert held_status(scene, "" if is_open else NOT_ALLOWED, 1).health is (
+        Health.HEALTHY if is_open else Health.UNHEALTHY
+    )
+    assert scene.opened.is_set() is is_open
+    scene.loop.add_reports(reports)
+    assignment.stop()
 
 
 def test_policies_are_confirmed_after_the_marker_was_reported(scene: Scene) -> None:

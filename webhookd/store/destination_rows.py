@@ -58,12 +58,14 @@ def destination_of(row: Mapping[str, Any]) -> Destination:
 
 
 def sealed(destination: Destination, stored: Destination | None, keys: SecretKeys) -> Destination:
-    """The destination with its secrets encrypted; those that are stored already keep their encrypted text.
+    """The destination with its secrets encrypted; one that has the stored value in its place keeps the stored text.
 
-    Raises SecretKeysMissing if there is a new secret, and no key.
+    So it equals the stored one if no secret has changed, also where a secret is stored unencrypted. Without a key
+    nothing can be compared: SecretKeysMissing is raised for every secret that is written out.
     """
-    known = _by_value(stored, keys) if stored is not None and keys else {}
-    return with_secrets(destination, lambda _, value: keys.seal(known.get(value, value)))
+    known = _in_clear(stored, keys) if stored is not None and keys else {}
+    places = _places(destination)
+    return with_secrets(destination, lambda path, value: known.get((places.get(path, path), value)) or keys.seal(value))
 
 
 def opened(destination: Destination, keys: SecretKeys) -> Destination:
@@ -71,17 +73,23 @@ def opened(destination: Destination, keys: SecretKeys) -> Destination:
     return with_secrets(destination, lambda _, value: keys.open(value))
 
 
-def _by_value(stored: Destination, keys: SecretKeys) -> dict[str, str]:
-    """The encrypted secrets by the secret; those that cannot be decrypted are left out."""
-    known: dict[str, str] = {}
+def _in_clear(stored: Destination, keys: SecretKeys) -> dict[tuple[str, str], str]:
+    """The stored texts of the secrets by place and secret; those that cannot be decrypted are left out."""
+    known: dict[tuple[str, str], str] = {}
+    places = _places(stored)
 
-    def note(_: str, value: str) -> str:
+    def note(path: str, value: str) -> str:
         with suppress(SecretsUnreadable):
-            known[keys.open(value)] = value
+            known[places.get(path, path), keys.open(value)] = value
         return value
 
     with_secrets(stored, note)
     return known
+
+
+def _places(destination: Destination) -> dict[str, str]:
+    """The places of header values by their paths: the name counts, since headers may come in another order."""
+    return {f"/headers/{index}": f"/headers/{name.lower()}" for index, (name, _) in enumerate(destination.headers)}
 
 
 def sealed_of(column: str) -> dict[str, Sealed]:

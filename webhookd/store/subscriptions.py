@@ -94,9 +94,10 @@ def opened(session: Session, subscription: Subscription) -> Subscription:
 
 
 def sealed(session: Session, subscription: Subscription, stored: Subscription | None) -> Subscription:
-    """The subscription with its secrets encrypted; a secret that is stored already keeps its encrypted text.
+    """The subscription with its secrets encrypted; a secret that is stored already keeps its stored text.
 
-    So it equals the stored one when nothing has changed. Raises SecretKeysMissing if there is a new secret, and no key.
+    So it equals the stored one when nothing has changed. Raises SecretKeysMissing if a secret is written out, and there
+    is no key.
     """
     before = stored.destination if stored is not None else None
     destination = destination_rows.sealed(subscription.destination, before, secret_keys.of_session(session))

@@ -92,8 +92,9 @@ class RequestTemplate:
     certificate: ReportedCertificate | None = None
 
 
-FoundTemplate = RequestTemplate | StoreUnavailable | SecretsUnreadable | None
-"""The template of a delivery; None if it is stale; the error if the row cannot be read or decrypted at the moment."""
+TemplateResult = RequestTemplate | StoreUnavailable | SecretsUnreadable | None
+"""What the search for a delivery's template returns: the template; None if the delivery is stale; the error if the row
+cannot be read or decrypted at the moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

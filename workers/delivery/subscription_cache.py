@@ -29,7 +29,7 @@ from webhookd.flow.subscription import Subscription
 from webhookd.store import subscriptions
 from webhookd.store.database import Database
 from workers.delivery.access_tokens import TokenSource, TokenSources
-from workers.delivery.delivery_sender import FoundTemplate, RequestTemplate
+from workers.delivery.delivery_sender import RequestTemplate, TemplateResult
 
 MAX_CACHED = 10_000
 """The most templates in memory, about 2 kB each. When there would be more, the oldest half is dropped."""
@@ -105,7 +105,7 @@ class SubscriptionCache:
                 if id_ not in versions:
                     self._unreadable.pop(id_, None)
 
-    def templates(self, refs: list[DeliveryRef]) -> list[FoundTemplate]:
+    def templates(self, refs: list[DeliveryRef]) -> list[TemplateResult]:
         """Return what there is for each delivery.
 
         Reads the database for versions that are not in memory, and blocks for that.

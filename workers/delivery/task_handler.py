@@ -39,10 +39,10 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 from workers.delivery.delivery_sender import (
     Clocks,
     DeliverySender,
-    FoundTemplate,
     Pacing,
     RequestTemplate,
     SendLimits,
+    TemplateResult,
 )
 from workers.delivery.report_sender import ReportSender
 
@@ -64,7 +64,7 @@ Ended = SimpleQueue[DeliverySender | None]
 class RequestTemplates(Protocol):
     """The cache of request templates."""
 
-    def templates(self, refs: list[DeliveryRef]) -> list[FoundTemplate]:
+    def templates(self, refs: list[DeliveryRef]) -> list[TemplateResult]:
         """Return what there is for each delivery."""
 
 
@@ -120,7 +120,7 @@ class TaskHandler:
 
         Raises StoreUnavailable (when no template can be read) and QueueUnavailable, both before anything is claimed.
         """
-        templates: list[FoundTemplate] = [None] * len(refs) if self._switch.offline else self._cache.templates(refs)
+        templates: list[TemplateResult] = [None] * len(refs) if self._switch.offline else self._cache.templates(refs)
         found = list(zip(refs, templates, strict=True))
         sendable = [(ref, template) for ref, template in found if isinstance(template, RequestTemplate)]
         # This comes before the claims: if publishing fails, the whole task goes back to its queue unclaimed.
@@ -248,7 +248,7 @@ def _open_s(template: RequestTemplate, limits: SendLimits) -> float:
     return 2 * (limits.deadline_s + timeout_s) if template.tokens else timeout_s
 
 
-def _publish_unread_again(found: Sequence[tuple[DeliveryRef, FoundTemplate]], publish_retry: PublishRetry) -> None:
+def _publish_unread_again(found: Sequence[tuple[DeliveryRef, TemplateResult]], publish_retry: PublishRetry) -> None:
     """Publish once more, with the same attempt number, the deliveries whose templates cannot be read.
 
     Raises StoreUnavailable if no template of the task can be read: then the task goes back unchanged to its queue.

@@ -15,7 +15,7 @@ from api.resources.subscription import registration_warnings as warnings
 from api.resources.subscription.registration_warnings import RegistrationWarning
 from webhookd import clock, logs
 from webhookd.edges.http_client.dns_resolver import Resolver
-from webhookd.edges.http_client.egress_guard import egress_policy
+from webhookd.edges.http_client.egress_guard import egress_policy, proxy_judges_names
 from webhookd.errors import KafkaUnavailable
 from webhookd.flow.attempt.host_address import address_of
 from webhookd.flow.attempt.target import Target
@@ -80,8 +80,8 @@ class RegistrationChecks:
     def _look_up(self, url: str) -> Future[list[str]] | None:
         """Start to resolve the host; None when it is refused already, or the egress proxy resolves it."""
         target = Target.parse(url)
-        by_proxy = self._settings.egress_proxy is not None and self._settings.egress_proxy_judges
-        if self._policy.refusal(target) or (by_proxy and address_of(target.host) is None):
+        by_proxy = proxy_judges_names(self._settings) and address_of(target.host) is None
+        if self._policy.refusal(target) or by_proxy:
             return None
         return self._calls.start(lambda: list(self._resolver(target.host, target.port)))
 
@@ -111,6 +111,8 @@ class RegistrationChecks:
             yield from egress.of_addresses(subscription, field, found, self._policy)
             if field == warnings.URL:
                 yield from warnings.of_headers(subscription, found)
+            else:
+                yield from warnings.of_client_secret(egress.urls_of(subscription)[field], found)
 
     def _of_sources(
         self, subscription: Subscription, samples: Future[Samples] | None, until: float

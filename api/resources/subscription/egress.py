@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Final
 
-from api.resources.subscription.registration_warnings import URL, RegistrationWarning, WarningCode
+from api.resources.subscription.registration_warnings import TOKEN_URL, URL, RegistrationWarning, WarningCode
 from webhookd import logs
 from webhookd.edges.http_client.egress_guard import egress_policy
 from webhookd.errors import InvalidInput
@@ -28,9 +28,9 @@ REASONS: Final[Mapping[str, str]] = {
 }
 """What is wrong with a URL, by the rule that refuses it; any other rule is about an address."""
 
-TOKEN_URL: Final = "destination.webhook.authentication.token_url"  # noqa: S105  # the name of a field
-
 ADDRESS: Final = "has an address to which this installation sends nothing"
+
+NO_ADDRESS: Final = "has a host with no address to which this installation sends ({rules})"
 
 _log = logs.get(__name__)
 
@@ -52,7 +52,7 @@ def confirm_urls(settings: Settings, subscription: Subscription, before: Subscri
     for field, url in urls_of(subscription).items():
         rule = egress_policy(settings).refusal(Target.parse(url)) if stored.get(field) != url else None
         if rule is not None:
-            raise InvalidInput(_reason(rule), field=field)
+            raise InvalidInput(reason_of(rule), field=field)
 
 
 def of_url(field: str, url: str, policy: EgressPolicy) -> Iterator[RegistrationWarning]:
@@ -60,7 +60,7 @@ def of_url(field: str, url: str, policy: EgressPolicy) -> Iterator[RegistrationW
     rule = policy.refusal(Target.parse(url))
     if rule is not None:
         code = WarningCode.URL_REFUSED if rule in REASONS else WarningCode.ADDRESS_REFUSED
-        yield RegistrationWarning(field=field, code=code, reason=_reason(rule))
+        yield RegistrationWarning(field=field, code=code, reason=reason_of(rule))
 
 
 def of_addresses(
@@ -76,10 +76,11 @@ def of_addresses(
     yield RegistrationWarning(
         field=field,
         code=WarningCode.ADDRESS_REFUSED,
-        reason=f"has a host with no address to which this installation sends ({names}): its operators find the "
-        "addresses in the log, and can allow them in WEBHOOKD_EGRESS_ALLOW",
+        reason=f"{NO_ADDRESS.format(rules=names)}: its operators find the addresses in the log, and can allow them in "
+        "WEBHOOKD_EGRESS_ALLOW",
     )
 
 
-def _reason(rule: str) -> str:
+def reason_of(rule: str) -> str:
+    """What is wrong with a URL that this rule refuses; the subject is the field."""
     return f"{REASONS.get(rule, ADDRESS)} (the rule {rule})"

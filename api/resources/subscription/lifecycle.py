@@ -83,6 +83,7 @@ def register(services: Services, document: Document, also_store: AlsoStore) -> S
 def change(services: Services, id_: str, document: Document, preconditions: Preconditions = ANY) -> Subscription:
     """Replace a whole subscription; topics that it already had keep their positions.
 
+    If nothing changes, nothing is stored: version, revision and audit log stay as they are, and nobody is notified.
     Raises NotFound, PreconditionFailed, Conflict if another request changed it at the same moment, TopicNotAllowed for
     a topic that no policy allows (unless it had the topic before and is inactive from now on), TopicDenied for a new
     topic that webhookd may not read, AlreadyExists for an external id that is taken, SecretKeysMissing for a new secret
@@ -106,6 +107,8 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     subscription = _with_positions(services, draft, new=new, commit=_if_free(services) if stored else _commit_nothing)
     with transaction(services) as session:
         subscription = still_allowed(services, session, subscription, stored)
+        if stored is not None and _unchanged(subscription, stored):
+            return replace(stored, policies=subscription.policies)
         _replace(session, subscription, stored, preconditions)
         mail_failures.keep(session, id_, subscription.alerting.emails)
         if subscription.active != summary.active:
@@ -169,6 +172,10 @@ def _replace(
         raise
 
 
+def _unchanged(draft: Subscription, stored: Subscription) -> bool:
+    return replace(draft, version=stored.version, history=stored.history, policies=stored.policies) == stored
+
+
 def _with_version(draft: Subscription, stored: Subscription | None) -> Subscription:
     """Keep the version if nothing but the details changes: then deliveries and their retries go on as they are."""
     if stored is None or draft.details == stored.details:
@@ -179,12 +186,15 @@ def _with_version(draft: Subscription, stored: Subscription | None) -> Subscript
 
 def _draft(services: Services, document: Document, identity: Identity) -> Subscription:
     """The subscription that a document describes, with its secrets encrypted."""
-    parsed = parse(document, identity)
-    confirm_tls(services.settings, parsed, clock.wall_clock(), identity.stored)  # while the key can be read
-    return _sealed(services, parsed, identity.stored)
+    parsed, stored = parse(document, identity), identity.stored
+    sealed = _sealed(services, parsed, stored)
+    unchanged = stored is not None and sealed.destination.tls == stored.destination.tls
+    # In `parsed` a key that is written out can be read.
+    confirm_tls(services.settings, parsed, clock.wall_clock(), stored, unchanged=unchanged)
+    return sealed
 
 
-def _sealed(services: Services, draft: Subscription, stored: Subscription | None = None) -> Subscription:
+def _sealed(services: Services, draft: Subscription, stored: Subscription | None) -> Subscription:
     """Encrypt the secrets before Kafka is asked: a refused registration must not leave a consumer group behind."""
     with transaction(services) as session:
         return signing_wire.with_overlap(subscriptions.sealed(session, draft, stored), stored)

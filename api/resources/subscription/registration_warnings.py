@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from webhookd.flow.attempt.egress_policy import refusal_reason
+from webhookd.flow.attempt.target import Target
 from webhookd.flow.filters.literal_mistakes import ComparedField, compared_fields, mistaken
 from webhookd.flow.filters.sample import SampleResult, fields_in, try_filters
 from webhookd.flow.offsets.topic_metadata import TopicSample
@@ -18,6 +19,7 @@ from webhookd.flow.subscription import Source, Subscription
 URL: Final = "destination.webhook.url"
 HEADERS: Final = "destination.webhook.headers"
 AUTHENTICATION: Final = "destination.webhook.authentication"
+TOKEN_URL: Final = f"{AUTHENTICATION}.token_url"
 INTERVAL: Final = "configuration.batching.max_batch_interval_seconds"
 EMAILS: Final = "configuration.alerting.alert_emails"
 
@@ -34,6 +36,7 @@ class WarningCode(StrEnum):
     ADDRESS_REFUSED = "address_refused"
     HOST_UNRESOLVED = "host_unresolved"
     HEADERS_UNENCRYPTED = "headers_unencrypted"
+    CLIENT_SECRET_UNENCRYPTED = "client_secret_unencrypted"  # noqa: S105  # the name of a warning
     NO_MAIL_SERVER = "no_mail_server"
     INTERVAL_UNUSED = "interval_unused"
     UNCHECKED = "unchecked"
@@ -53,6 +56,8 @@ MEANINGS: Final[Mapping[WarningCode, str]] = {
     WarningCode.HOST_UNRESOLVED: "The host of the URL cannot be resolved now.",
     WarningCode.HEADERS_UNENCRYPTED: "The URL is `http` and leads to the internet, and there are headers or "
     "credentials.",
+    WarningCode.CLIENT_SECRET_UNENCRYPTED: "The `token_url` is `http` and leads to the internet, and the "
+    "client secret is sent there.",
     WarningCode.NO_MAIL_SERVER: "There are alert addresses, but `WEBHOOKD_SMTP_HOST` is not set.",
     WarningCode.INTERVAL_UNUSED: "`max_batch_interval_seconds` is set, but a batch holds one record.",
     WarningCode.UNCHECKED: "Kafka did not answer the checks in time, so topics and filters were not checked.",
@@ -88,15 +93,32 @@ def of_configuration(subscription: Subscription, *, has_mail_server: bool) -> It
 
 def of_headers(subscription: Subscription, addresses: Sequence[str]) -> Iterator[RegistrationWarning]:
     """Yield that headers or credentials leave for one of these addresses of the URL's host without encryption."""
-    public = any(refusal_reason(ip_address(address), ()) is None for address in addresses)
-    field = HEADERS if subscription.destination.headers else AUTHENTICATION
-    secret = subscription.destination.headers or subscription.destination.authentication
-    if public and secret and subscription.destination.url.lower().startswith("http://"):
+    destination = subscription.destination
+    field = HEADERS if destination.headers else AUTHENTICATION
+    secret = destination.headers or destination.authentication
+    if secret and _unencrypted(destination.url, addresses):
         yield RegistrationWarning(
             field=field,
             code=WarningCode.HEADERS_UNENCRYPTED,
             reason="are sent over the internet without encryption: write https:// in the URL",
         )
+
+
+def of_client_secret(token_url: str, addresses: Sequence[str]) -> Iterator[RegistrationWarning]:
+    """Yield that the client secret leaves for one of these addresses of the token endpoint without encryption."""
+    if _unencrypted(token_url, addresses):
+        yield RegistrationWarning(
+            field=TOKEN_URL,
+            code=WarningCode.CLIENT_SECRET_UNENCRYPTED,
+            reason="is http, so the client secret and the access tokens are sent over the internet without encryption: "
+            "write https:// in it",
+        )
+
+
+def _unencrypted(url: str, addresses: Sequence[str]) -> bool:
+    """Whether a request to the URL crosses the internet in clear, to one of these addresses of its host."""
+    public = any(refusal_reason(ip_address(address), ()) is None for address in addresses)
+    return public and not Target.parse(url).tls
 
 
 def unresolved(field: str, detail: str) -> RegistrationWarning:

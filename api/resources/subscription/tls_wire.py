@@ -47,17 +47,19 @@ def render_tls(tls: Tls) -> dict[str, Any] | None:
     return {name: text for name, text in texts.items() if text} | {"verify": "yes" if tls.verify else "no"}
 
 
-def confirm_tls(settings: Settings, subscription: Subscription, now: float, before: Subscription | None = None) -> None:
+def confirm_tls(
+    settings: Settings, subscription: Subscription, now: float, before: Subscription | None, *, unchanged: bool
+) -> None:
     """Raise InvalidInput, which names the field, for options that cannot be used.
 
-    Those that are stored already may stay, so that a certificate that has expired prevents no other change.
+    Options that are `unchanged` may stay, so that a certificate that has expired prevents no other change.
     """
     tls = subscription.destination.tls
     if tls == OPERATORS:
         return
     if not Target.parse(subscription.destination.url).tls:
         raise InvalidInput("has no effect with an http URL: leave it out, or write an https URL", field=FIELD)
-    if before is not None and before.destination.tls == tls:
+    if unchanged:
         return
     if isinstance(tls.client_key, Sealed) and (before is None or _certificate(before) != tls.client_certificate):
         raise InvalidInput("is masked: another client_certificate needs its key written out", field=KEY)

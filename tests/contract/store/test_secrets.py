@@ -106,6 +106,11 @@ def test_secret_that_is_sent_again_is_no_change(database: Database) -> None:
     with database.transaction() as session:
         stored = subscriptions.find(session, ID)
         assert subscriptions.sealed(session, subscription(destination=FULL), stored) == stored
+        twice = replace(FULL, headers=(("A", "equal"), ("B", "equal")))
+        subscriptions.insert(session, subscription(OTHER_ID, destination=twice))
+        stored = subscriptions.find(session, OTHER_ID)
+        assert len({value for _, value in stored.destination.headers}) == 2, "each value has its own encrypted text"
+        assert subscriptions.sealed(session, subscription(OTHER_ID, destination=twice), stored) == stored
         other = replace(FULL, tls=replace(FULL.tls, client_key="another key"))
         assert subscriptions.sealed(session, subscription(destination=other), stored) != stored
 

@@ -64,11 +64,13 @@ def is_open(status: int) -> Operation:
 ONE = "/1/Subscription/<uuid:subscription_id>"
 KEY = "/1/Key/<string:key_id>"
 POLICY = "/1/Policy/<uuid:policy_id>"
+LITERAL = {"url": "https://8.8.8.8/hook"}
 ALLOW = {"topic": "orders", "effect": "allow"}
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/1/Subscription"): Operation(admin=200, client=200, viewer=200, other=200),
     ("POST", "/1/Subscription"): Operation(admin=201, client=201, viewer=403, other=201, body=document()),
+    ("POST", "/1/Subscription/EndpointCheck"): Operation(admin=200, client=200, viewer=403, other=200, body=LITERAL),
     ("GET", ONE): reads_one(),
     ("PUT", ONE): changes_one(200, document()),
     ("PATCH", ONE): changes_one(200, {"description": "for invoices"}),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from api.application import create_app
 from tests.harness.openapi_answers import every_answer_documented
@@ -103,6 +103,42 @@ def test_secret_that_is_sent_again_in_clear_is_no_change(client: FlaskClient, da
     assert stored(database) == before  # a change of the details alone keeps the version
     assert client.put(f"{PATH}/{created['id']}", json=document(HEADERS, ["X-Api-Key: other"])).status_code == 200
     assert stored(database)[0] == 2
+
+
+def test_change_of_nothing_stores_nothing(client: FlaskClient, database: Database) -> None:
+    given = document(HEADERS, ["X-Api-Key: same", "X-Other: same"])
+    given["destination"]["webhook"]["authentication"] = {"kind": "basic", "username": "shop", "password": "same"}
+    created = client.post(PATH, json=given)
+    path, before = f"{PATH}/{created.get_json()['id']}", stored(database)
+    reordered = document(HEADERS, ["X-Other: same", "X-Api-Key: same"])["destination"]["webhook"]["headers"]
+    shown = client.get(path).get_json()
+    for answer in (
+        client.put(path, json=given),
+        client.put(path, json=shown),
+        client.patch(path, json={}),
+        client.patch(path, json={"destination": {"webhook": {"headers": given["destination"]["webhook"]["headers"]}}}),
+    ):
+        assert (answer.status_code, answer.headers["ETag"]) == (200, created.headers["ETag"])
+        assert {**answer.get_json(), "warnings": []} == shown | {"warnings": []}
+    assert stored(database) == before
+    assert [entry["action"] for entry in client.get("/1/AuditLog").get_json()] == ["create"]
+    assert client.patch(path, json={"destination": {"webhook": {"headers": reordered}}}).status_code == 200
+    (latest, _) = client.get("/1/AuditLog").get_json()
+    assert "changed_header_values" not in latest["after"], "another order is a change, and no value is another one"
+
+
+def test_unencrypted_secret_that_is_sent_again_is_no_change(client: FlaskClient, database: Database) -> None:
+    created = client.post(PATH, json=document(SIGNING, {"kind": "none"})).get_json()
+    path = f"{PATH}/{created['id']}"
+    with database.transaction() as session:
+        session.execute(update(SubscriptionRow).values(headers=[["X-Api-Key", "secret"]], secrets=""))
+    tag = client.get(path).headers["ETag"]
+    changed = client.patch(path, json={"destination": {"webhook": {"headers": ["X-Api-Key: secret"]}}})
+    assert (changed.status_code, changed.headers["ETag"], stored(database)) == (200, tag, (1, ""))
+    assert client.patch(path, json={"name": "another"}).status_code == 200
+    with database.transaction() as session:
+        (row,) = session.execute(select(SubscriptionRow.headers, SubscriptionRow.secrets)).all()
+    assert (row.headers, "/headers/0" in row.secrets) == ([["X-Api-Key", ""]], True), "a change encrypts it"
 
 
 def stored(database: Database) -> tuple[int, str]:

@@ -107,6 +107,7 @@ def test_the_openapi_document_names_every_address(app: Flask) -> None:
     assert described["info"]["title"] == "webhookd"
     assert set(described["paths"]) == {
         PATH,
+        f"{PATH}/EndpointCheck",
         f"{PATH}/{{subscription_id}}",
         f"{PATH}/{{subscription_id}}/Status",
         f"{PATH}/{{subscription_id}}/DeadLetter",

@@ -151,6 +151,8 @@ def test_expired_certificate_is_refused_and_prevents_no_other_change(client: Fla
         aged = replace(found, version=found.version + 1, destination=replace(found.destination, tls=expired))
         subscriptions.replace(session, aged)
     assert client.patch(path, json={"name": "renamed"}).status_code == 200
+    written_out = {"name": "renamed again", "destination": {"webhook": {"tls": options}}}
+    assert client.patch(path, json=written_out).status_code == 200
 
 
 def test_another_certificate_needs_its_key_written_out(client: FlaskClient) -> None:

@@ -298,3 +298,22 @@ def test_calls_are_bounded() -> None:
     release.set()
     assert [call.result(WAIT_S) for call in running] == [True, True]
     assert CALLS > 2
+
+
+@pytest.mark.parametrize(
+    ("token_url", "address", "warned"),
+    [
+        ("http://login.example.com/token", "8.8.4.4", True),
+        ("HTTP://login.example.com/token", "8.8.4.4", True),
+        ("http://login.example.com/token", "10.0.0.5", False),
+        ("https://login.example.com/token", "8.8.4.4", False),
+    ],
+)
+def test_client_secret_without_encryption_is_named(token_url: str, address: str, *, warned: bool) -> None:
+    login = ClientCredentials(token_url=token_url, client_id="a", client_secret="b")
+    given = plain(destination=Destination(url="https://example.com/hook", authentication=login))
+    addresses = {"example.com": "8.8.8.8", "login.example.com": address}
+    settings = Settings(egress_allow=("10.0.0.0/8",))
+    warnings = found(given, resolver=lambda host, _port: [addresses[host]], settings=settings)
+    field = "destination.webhook.authentication.token_url"
+    assert [one[:2] for one in warnings] == [(field, "client_secret_unencrypted")] * warned

@@ -11,6 +11,7 @@ from api.extensions.request_schema import RequestSchema, known_fields, unknown_n
 from api.resources.administration.schemas import OverviewSchema, SwitchSchema
 from api.resources.audit_log.schemas import AuditQuerySchema
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, OlderThanSchema
+from api.resources.endpoint_check.schemas import EndpointCheckSchema
 from api.resources.key.schemas import KeyPageSchema, NewKeySchema, RotationSchema
 from api.resources.policy.dry_run_schemas import DryRunSchema
 from api.resources.policy.schemas import PolicyPageSchema, PolicySchema, VersionPageSchema
@@ -35,6 +36,7 @@ REQUESTS: list[type[Schema]] = [
     PolicyPageSchema,
     VersionPageSchema,
     DryRunSchema,
+    EndpointCheckSchema,
 ]
 
 

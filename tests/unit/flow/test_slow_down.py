@@ -131,7 +131,7 @@ def test_rate_settles_below_what_the_endpoint_takes() -> None:
 def test_503_slows_down_when_a_tenth_of_the_requests_get_one(acknowledged: int, *, slowed: bool) -> None:
     slow = SlowDown()
     slow.acknowledged(acknowledged, 10.0)
-    slow.unavailable(10.5)
+    slow.answered_503(10.5)
     assert (slow.rate(10.5) < inf) == slowed
 
 
@@ -139,11 +139,11 @@ def test_503_of_the_second_before_counts_and_of_earlier_ones_not() -> None:
     slow = SlowDown()
     slow.acknowledged(30, 10.0)
     for at in (10.1, 10.2, 11.1):
-        slow.unavailable(at)
+        slow.answered_503(at)
     assert slow.rate(11.1) == inf
-    slow.unavailable(11.2)
+    slow.answered_503(11.2)
     assert slow.rate(11.2) < inf
     later = SlowDown()
     later.acknowledged(30, 10.0)
-    later.unavailable(12.5)
+    later.answered_503(12.5)
     assert later.rate(12.5) < inf

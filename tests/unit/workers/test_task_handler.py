@@ -29,7 +29,7 @@ from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication
 from webhookd.flow.dispatch.request_quota import PermitRequest, Quota
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
-from workers.delivery.delivery_sender import DeliverySender, FoundTemplate
+from workers.delivery.delivery_sender import DeliverySender, TemplateResult
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.task_handler import BACK_OFF_S, SPREAD, TaskHandler
 
@@ -69,10 +69,10 @@ class Templates:
         """Give every subscription this quota."""
         self._template = replace(self._template, quotas=(quota,))
 
-    def templates(self, refs: list[DeliveryRef]) -> list[FoundTemplate]:
+    def templates(self, refs: list[DeliveryRef]) -> list[TemplateResult]:
         return [self._answer(one.subscription) for one in refs]
 
-    def _answer(self, subscription: str) -> FoundTemplate:
+    def _answer(self, subscription: str) -> TemplateResult:
         if subscription in self.unreadable:
             return StoreUnavailable()
         if subscription in self.sealed:

@@ -53,6 +53,11 @@ def egress_policy(settings: Settings) -> EgressPolicy:
     return policy
 
 
+def proxy_judges_names(settings: Settings) -> bool:
+    """Whether an egress proxy resolves names and judges their addresses, in place of webhookd."""
+    return settings.egress_proxy is not None and settings.egress_proxy_judges
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgressGuard:
     """Judges targets and addresses for the dials of one loop, on its thread.

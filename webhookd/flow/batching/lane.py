@@ -63,8 +63,9 @@ class Lane(Generic[DeliveryT]):
 
     `delivery` is the delivery in flight. The lane only needs to know whether there is one. So the type of deliveries is
     a parameter, and deliveries can refer to lanes without an import cycle. `bound` is shared by the lanes of a
-    subscription. While `group` is set, its records are sent before all others. `parts` counts the returned batches that
-    are parts of a refused one: another part may be refused, so they are sent without the batches behind them.
+    subscription. While `group` is set, its records are sent before all others. `parts` is the number of batches into
+    which a refused batch was divided, 0 for none. The next delivery takes no batches behind them, since one of them may
+    be refused too.
     """
 
     def __init__(

@@ -136,7 +136,7 @@ class DispatchPace:
             return
         asked_s = retry_after_s(failure.head, failure.at) or 0.0
         if failure.status == UNAVAILABLE_STATUS and not asked_s:
-            self._slow_down.unavailable(now)
+            self._slow_down.answered_503(now)
         else:
             self._slow_down.begin(now, min(asked_s, LONGEST_RETRY_AFTER_S))
 

@@ -10,7 +10,7 @@ no 429 or 503 for 60 s    double every 10 s
 no limit needed for 60 s  no limit
 
 503 has causes that fewer requests do not end, such as one instance of many that restarts. So it counts only when the
-endpoint answers at least one request in ONE_IN with it, or sends `Retry-After`.
+endpoint answers at least one in REQUESTS_PER_503 requests with it, or sends `Retry-After`.
 
 So an endpoint that takes no more gets a rate that goes up and down below its own limit. Congestion control of TCP works
 in the same way (Chiu and Jain, 1989). The doubling is for an endpoint that answered 503 while it took hardly anything,
@@ -28,8 +28,8 @@ INCREASE_PER_S = 0.05
 
 LEAST_INCREASE_PER_S = 2.0
 
-ONE_IN = 10
-"""503 slows down when so many of the requests in this second and the one before are answered with it."""
+REQUESTS_PER_503 = 10
+"""503 slows down when at least one in so many requests of this second and the one before is answered with it."""
 
 EPISODE_S = 1.0
 """Requests that were in flight at the decrease are answered within about this time."""
@@ -67,12 +67,12 @@ class SlowDown:
         self._begin_second(now)
         self._count += requests
 
-    def unavailable(self, now: float) -> None:
+    def answered_503(self, now: float) -> None:
         """Count a 503 without `Retry-After`, and slow down if they are many."""
         self._begin_second(now)
         self._unavailable += 1
         unavailable = self._unavailable + self._unavailable_before
-        if ONE_IN * unavailable >= unavailable + self._count + self._before:
+        if REQUESTS_PER_503 * unavailable >= unavailable + self._count + self._before:
             self.begin(now)
 
     def begin(self, now: float, retry_after_s: float = 0.0) -> None:

@@ -205,10 +205,11 @@ class SubscriptionAssignment:
             self._runner.withdraw_copies(
                 self._in_use.apply_to, partial(self._in_use.copies_withdrawn, self._in_use.version)
             )
-            self._runner.confirm_policies(self._in_use.version, partial(self._confirmed, self._in_use.round))
+            confirmed = partial(self._confirmed, self._in_use.confirmation_number)
+            self._runner.confirm_policies(self._in_use.version, confirmed)
 
-    def _confirmed(self, round_: int, version: int) -> None:
-        self._in_use.confirm(version, round_)
+    def _confirmed(self, confirmation_number: int, version: int) -> None:
+        self._in_use.confirm(version, confirmation_number)
         self._wake.set()
 
     def _hold_if_outdated(self) -> None:

@@ -45,8 +45,8 @@ class PoliciesInUse:
         self._restricted: set[str] = set()
         self._applied: dict[tuple[str, str], TopicPolicies] = {}
         self._confirmed = 0
-        self.round = 0
-        """The number of the confirmation that is due; another one may become due before it is given."""
+        self.confirmation_number = 0
+        """Counts the confirmations that were due: another one may become due before one is given."""
         self._copies_under = -1
 
     @property
@@ -84,9 +84,9 @@ class PoliciesInUse:
         present = subscription.under(self._set or PolicySet(), open_without_policy=self._open).policies
         return all(applied.same_effect(present[topic]) for topic, applied in subscription.policies.items())
 
-    def confirm(self, version: int, round_: int) -> None:
+    def confirm(self, version: int, confirmation_number: int) -> None:
         """From now on this process delivers under this version alone, unless another confirmation is due by now."""
-        if round_ == self.round:
+        if confirmation_number == self.confirmation_number:
             self._confirmed = version
 
     def confirmed_to(self, version: int) -> int:
@@ -142,7 +142,7 @@ class PoliciesInUse:
         if self._announced == self.version:
             return False
         self._announced = self.version
-        self.round += 1
+        self.confirmation_number += 1
         return True
 
     def outdated(self) -> list[str]:
