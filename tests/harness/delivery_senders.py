@@ -52,6 +52,7 @@ def ref(
     lane: str = "orders/0",
     count: int = 1,
     failures: int = 0,
+    traced: bool = False,
 ) -> DeliveryRef:
     """A reference to a delivery of one lane."""
     return DeliveryRef(
@@ -65,6 +66,7 @@ def ref(
         reply_to="ingest",
         probe=probe,
         failures=failures,
+        traced=traced,
     )
 
 
@@ -98,13 +100,12 @@ class SenderScene:
     ) -> DeliverySender:
         """A sender of a delivery that was just claimed."""
         return DeliverySender(
-            ref(id_, attempt=attempt, probe=probe, count=batches, failures=failures),
+            ref(id_, attempt=attempt, probe=probe, count=batches, failures=failures, traced=traced),
             batches_of(batches),
             self.template,
             limits=self.limits,
             clocks=self.clocks,
             ended=ended or self.ended.append,
-            traced=traced,
         )
 
     @staticmethod

@@ -140,8 +140,8 @@ class Pacing:
 class DeliverySender:
     """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
 
-    `ended` is called once, on the loop's thread. `traced` is False if no record has a trace context. With a `pacing`
-    a request may have to wait: then the sequence of requests ends, and the sender is submitted again after the wait.
+    `ended` is called once, on the loop's thread. With a `pacing` a request may have to wait: then the sequence of
+    requests ends, and the sender is submitted again after the wait.
     """
 
     def __init__(
@@ -153,7 +153,6 @@ class DeliverySender:
         limits: SendLimits,
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
-        traced: bool = False,
         pacing: Pacing | None = None,
     ) -> None:
         self.ref = ref
@@ -163,9 +162,14 @@ class DeliverySender:
         self.done = 0
         self.stopped = False
         self.verdict: Verdict = DELIVERED
-        self._traced = traced and template.trace
-        self._attempt_line = ATTEMPT % (ref.failures + ref.attempt + 1)
         self._template = template
+        self._success = template.success
+        self._attempt_line = ATTEMPT % (ref.failures + ref.attempt + 1)
+        self._traced = ref.traced and template.trace
+        # What most subscriptions do not use is asked for once in a delivery, not for each request.
+        self._observes = limits.log_attempts or template.tokens is not None
+        self._waits = pacing is not None or template.tokens is not None
+        self._has_more_lines = self._traced or template.signer is not None or template.tokens is not None
         self._time_scale = limits.retry_time_scale
         self._log_attempts = limits.log_attempts
         self._clocks = clocks
@@ -184,15 +188,13 @@ class DeliverySender:
     def advance(self, outcome: Outcome | None) -> bytes | None:
         """Return the next request, None at the end; `outcome` is that of the previous one, None before the first."""
         now = self._clocks.monotonic()
-        if self._token is not None and outcome is not None:
-            outcome = self._token.hidden_in(outcome)
-        if self._log_attempts and outcome is not None:
-            self._log_attempt(outcome)
+        if self._observes and outcome is not None:
+            outcome = self._observed(outcome)
         if outcome is None:
             self._begin(now)
-        elif acknowledged(outcome, self._template.success):
+        elif isinstance(outcome, Response) and outcome.status in self._success:  # as `acknowledged`, without its call
             self.done += 1
-            self._acknowledged = outcome  # type: ignore[assignment]  # acknowledged() says it is a Response
+            self._acknowledged = outcome
         elif self._token is None or not self._token.replaced(outcome, self.done, now):
             self._judge_failure(outcome)
             self._end(now)
@@ -200,12 +202,8 @@ class DeliverySender:
         if self.done >= len(self.batches) or self.stopped or now >= self._stop_at or now >= self.lease_end:
             self._end(now)
             return None
-        if self._token is not None and not self._has_token(self._token, now):
-            return None
         batch = self.batches[self.done]
-        if self._pacing is not None and not self._may_begin(self._pacing, batch.records, now):
-            return None
-        return self._request(batch)
+        return None if self._waits and not self._may_send(batch, now) else self._request(batch)
 
     def used_permit(self) -> UsedPermit | None:
         """The permit to give back when the delivery has ended; None without one."""
@@ -221,6 +219,19 @@ class DeliverySender:
         else:
             self._began_at, self._stop_at = now, now + (self._stop_at - self._began_at)
         self._token_wanted_at = self._permit_wanted_at = None
+
+    def _observed(self, outcome: Outcome) -> Outcome:
+        """Return the outcome as logs and reports may have it: an endpoint may repeat its access token."""
+        outcome = self._token.hidden_in(outcome) if self._token is not None else outcome
+        if self._log_attempts:
+            self._log_attempt(outcome)
+        return outcome
+
+    def _may_send(self, batch: Batch, now: float) -> bool:
+        """Whether the next request has what it needs: an access token, and room in the permit."""
+        if self._token is not None and not self._has_token(self._token, now):
+            return False
+        return self._pacing is None or self._may_begin(self._pacing, batch.records, now)
 
     def _has_token(self, token: RequestToken, now: float) -> bool:
         """Whether there is a token for the next request; otherwise it waits for one, or ends if there will be none."""
@@ -282,14 +293,10 @@ class DeliverySender:
 
     def _request(self, batch: Batch) -> bytes:
         """The request of this attempt, with the time of this attempt in its timestamp and in its signature."""
-        webhook_id, at, signer = batch.webhook_id.encode(), self._clocks.wall(), self._template.signer
+        webhook_id, at = batch.webhook_id.encode(), self._clocks.wall()
         lines = FIRST_ATTEMPT if self.done else self._attempt_line
-        if signer is not None:
-            lines += b"webhook-signature: %b\r\n" % signer.signature(webhook_id, at, batch.body)
-        if self._token is not None:
-            lines += self._token.line
-        if self._traced and batch.records == 1:
-            lines += trace_headers(batch.body)
+        if self._has_more_lines:
+            lines += self._more_lines(webhook_id, at, batch)
         return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\n%bContent-Length: %d\r\n\r\n%b" % (
             self._template.head,
             webhook_id,
@@ -298,6 +305,17 @@ class DeliverySender:
             len(batch.body),
             batch.body,
         )
+
+    def _more_lines(self, webhook_id: bytes, at: float, batch: Batch) -> bytes:
+        """The header lines of features that not every subscription uses."""
+        lines, signer = b"", self._template.signer
+        if signer is not None:
+            lines += b"webhook-signature: %b\r\n" % signer.signature(webhook_id, at, batch.body)
+        if self._token is not None:
+            lines += self._token.line
+        if self._traced and batch.records == 1:
+            lines += trace_headers(batch.body)
+        return lines
 
     def _end(self, now: float) -> None:
         self.elapsed_s = now - self._began_at

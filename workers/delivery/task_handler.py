@@ -25,7 +25,6 @@ from webhookd.errors import SecretsUnreadable, StoreUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import decode_batches
-from webhookd.flow.batching.trace_headers import may_be_traced
 from webhookd.flow.dispatch.coordination import ClaimAnswer, ClaimDenied
 from webhookd.flow.dispatch.request_quota import (
     HORIZON_S,
@@ -230,7 +229,6 @@ class TaskHandler:
             limits=self._limits,
             clocks=self._clocks,
             ended=lambda sender: self._report_sender.sender_ended(sender, sent),
-            traced=may_be_traced(ref.records, ref.batches, payload),
             pacing=pacing,
         )
         # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.

@@ -1,5 +1,6 @@
 """What a lane reads, batches and puts back, and that its byte counts are exact."""
 
+import itertools
 import json
 import random
 
@@ -118,6 +119,20 @@ def test_batch_takes_at_least_one_record_however_large() -> None:
     one = lane()
     one.take(records(1, 2, size_bytes=1000), WANTED, 0.0)
     assert one.form_batch(100, 10).records == 1
+
+
+@pytest.mark.parametrize("least", [0, 1])
+@pytest.mark.parametrize("room", [-1, 0, 1, 900, 90_000, MUCH])
+@pytest.mark.parametrize("most", [1, 127, 128, 129, 300, 1000])
+def test_records_are_taken_as_long_as_both_bounds_allow(most: int, room: int, least: int) -> None:
+    one = lane()
+    one.take([Record(n, b'"%b"' % (b"x" * (37 * n % 900))) for n in range(400)], WANTED, 0.0)
+    waiting = list(one.waiting)
+    ends = list(itertools.accumulate(len(record.text) + 1 for record in waiting))
+    fitting = sum(end <= room for end in ends)
+    taken = one.take_rendered(most, room, least=least)
+    assert len(taken) == min(most, max(least, fitting), 400)
+    assert [*taken, *one.waiting] == waiting
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])

@@ -38,6 +38,12 @@ def test_unknown_fields_of_a_newer_version_are_ignored() -> None:
     assert ref_from_wire({**ref_to_wire(ref()), "later": 1}) == ref()
 
 
+def test_ref_of_a_version_that_does_not_say_so_may_be_traced() -> None:
+    wire = ref_to_wire(ref())
+    del wire["traced"]
+    assert ref_from_wire(wire).traced
+
+
 def test_claim_keys_begin_with_the_subscription() -> None:
     assert ref().claim_keys() == ["s1/orders/0", "s1/orders/1"]
 

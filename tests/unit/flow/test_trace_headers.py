@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.harness.lanes import WANTED, Record, lane
-from webhookd.flow.batching.batch import encode_batches
-from webhookd.flow.batching.trace_headers import TRACESTATE_BYTES, may_be_traced, trace_headers
+from tests.harness.lanes import WANTED, Record, accumulator, lane, lane_of
+from webhookd.flow.batching.trace_headers import TRACESTATE_BYTES, trace_headers
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 Pairs = tuple[tuple[str, bytes | None], ...]
@@ -14,7 +13,7 @@ def passed_on(*pairs: tuple[str, bytes | None], value: bytes = b'{"n":1}', key: 
     one = lane()
     one.take([Record(0, value, key, pairs)], WANTED, 0.0)
     batch = one.form_batch(1, 1 << 30)
-    return trace_headers(batch.body) if may_be_traced(1, 1, encode_batches([batch])) else b""
+    return trace_headers(batch.body) if one.traced else b""
 
 
 def line(value: bytes) -> bytes:
@@ -115,9 +114,17 @@ def test_record_without_headers_has_no_trace_context() -> None:
     assert passed_on() == b""
 
 
-@pytest.mark.parametrize(("sizes", "searched"), [((1,), True), ((2,), False), ((2, 3), False), ((1, 2), True)])
-def test_payload_is_searched_if_a_batch_has_one_record(sizes: tuple[int, ...], *, searched: bool) -> None:
-    one = lane()
-    one.take([Record(n, pairs=(("traceparent", PARENT),)) for n in range(sum(sizes))], WANTED, 0.0)
-    payload = encode_batches([one.form_batch(size, 1 << 30) for size in sizes])
-    assert may_be_traced(sum(sizes), len(sizes), payload) is searched
+@pytest.mark.parametrize(("name", "traced"), [("traceparent", True), ("Traceparent", False), ("tracestate", False)])
+def test_deliveries_are_traced_from_the_first_record_with_a_traceparent_on(name: str, *, traced: bool) -> None:
+    of = accumulator(2, size=1)
+    lane_of(of, 0).take([Record(0, pairs=((name, PARENT),)), Record(1)], WANTED, 0.0)
+    lane_of(of, 1).take([Record(0)], WANTED, 0.0)
+    assert [delivery.ref("ingest").traced for delivery in of.ready(0.0)] == [traced, False]
+
+
+def test_mixed_delivery_is_traced_if_one_of_its_lanes_is() -> None:
+    of = accumulator(2, size=2)
+    lane_of(of, 0).take([Record(0)], WANTED, 0.0)
+    lane_of(of, 1).take([Record(0, pairs=(("traceparent", PARENT),))], WANTED, 0.0)
+    (delivery,) = of.ready(0.0)
+    assert delivery.ref("ingest").traced

@@ -9,17 +9,23 @@ CONTENT_TYPE = "application/json"
 _HEAD = b'{"messages":['
 _TAIL = b"]}"
 _encode = msgspec.json.Encoder().encode
+_TRACEPARENT = b'["traceparent",'
+"""How the header is rendered. Names and values are JSON strings, so none of them contains this text."""
 
 Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Envelope:
-    """Renders the records of one lane; it renders only once the part that all records have in common."""
+    """Renders the records of one lane; it renders only once the part that all records have in common.
 
-    __slots__ = ("_prefix",)
+    `traced` is True once a record had the header `traceparent` (trace_headers.py).
+    """
+
+    __slots__ = ("_prefix", "traced")
 
     def __init__(self, topic: str, partition: int) -> None:
         self._prefix = b'{"topic":%b,"partition":%d,"offset":' % (_encode(topic), partition)
+        self.traced = False
 
     def render(
         self, offset: int, timestamp_ms: int, key: bytes | None, headers: Headers | None, value: bytes | None
@@ -30,9 +36,15 @@ class Envelope:
             offset,
             timestamp_ms,
             b"null" if key is None else b'"%b"' % key if key.isalnum() else _text(key),
-            _headers(headers) if headers else b"[]",
+            self._headers(headers) if headers else b"[]",
             b"null" if value is None else value,
         )
+
+    def _headers(self, headers: Headers) -> bytes:
+        pairs = [b"[%b,%b]" % (_encode(name), b"null" if value is None else _text(value)) for name, value in headers]
+        rendered = b"[" + b",".join(pairs) + b"]"
+        self.traced = self.traced or _TRACEPARENT in rendered
+        return rendered
 
 
 def body(rendered: Iterable[bytes]) -> bytes:
@@ -56,8 +68,3 @@ def _text(raw: bytes) -> bytes:
         return _encode(raw.decode())
     except UnicodeDecodeError:
         return b'{"base64":"%b"}' % base64.b64encode(raw)
-
-
-def _headers(headers: Headers) -> bytes:
-    pairs = [b"[%b,%b]" % (_encode(name), b"null" if value is None else _text(value)) for name, value in headers]
-    return b"[" + b",".join(pairs) + b"]"

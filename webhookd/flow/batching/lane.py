@@ -34,6 +34,9 @@ RECENT_SUCCESS_S = 60.0
 """An endpoint counts as healthy for this long after a success. After that the next first attempt goes to the queue for
 retries, where threads are kept for endpoints that may hang."""
 
+CHUNK_RECORDS = 128
+"""So many records are taken before the bytes of a batch are checked. A batch of fewer bytes puts most of them back."""
+
 DeliveryT = TypeVar("DeliveryT")
 
 
@@ -123,6 +126,11 @@ class Lane(Generic[DeliveryT]):
     def can_dispatch(self) -> bool:
         """Whether it may dispatch: nothing is in flight, its circuit is not open, and its position is known."""
         return self.delivery is None and self.circuit.state is not CircuitState.OPEN and self.position_known
+
+    @property
+    def traced(self) -> bool:
+        """Whether one of its records, not only of those that wait, had a trace context."""
+        return self._envelope.traced
 
     @property
     def has_work(self) -> bool:
@@ -275,15 +283,18 @@ class Lane(Generic[DeliveryT]):
     def take_rendered(self, records: int, room: int, *, least: int = 1) -> list[RenderedRecord]:
         """Remove and return the first waiting records within both bounds, and at least `least` (0 or 1).
 
-        Each record takes its bytes and one for a comma of `room`. They stay open in the ledger.
+        Each record takes its bytes and one for a comma of `room`. They stay open in the ledger. Records are taken in
+        chunks, and put back if they are too many: to check the bounds for each record takes longer.
         """
         waiting = self.waiting
         taken: list[RenderedRecord] = []
-        while waiting and len(taken) < records:
-            room -= len(waiting[0].text) + 1
-            if room < 0 and len(taken) >= least:
-                break
-            taken.append(waiting.popleft())
+        while waiting and len(taken) < records and (room > 0 or len(taken) < least):
+            chunk = [waiting.popleft() for _ in range(min(CHUNK_RECORDS, records - len(taken), len(waiting)))]
+            room -= sum([len(record.text) for record in chunk]) + len(chunk)
+            taken += chunk
+        while room < 0 and len(taken) > least:
+            room += len(taken[-1].text) + 1
+            waiting.appendleft(taken.pop())
         return taken
 
     def take_returned(self, size_bytes: int) -> Batch:

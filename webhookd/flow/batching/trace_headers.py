@@ -8,6 +8,8 @@ endpoint's spans are children of the producer's; webhookd makes no spans.
     none, several, or one that is invalid    neither
 
 Names count in lower case, as OpenTelemetry writes them. A policy that hides the headers of a record hides these, too.
+Only the bodies of deliveries are searched whose lanes have had a record with `traceparent` (DeliveryRef.traced): ingest
+sees that when it renders the header, and a search of each body would take as long as the rest of a request's head.
 """
 
 import re
@@ -18,23 +20,12 @@ from webhookd.flow.batching.envelope_reader import first_headers
 TRACESTATE_BYTES: Final = 8 * 1024
 """A longer one is dropped. W3C requires that at least 512 characters are passed on."""
 
-_RENDERED: Final = b'["traceparent",'
-"""How the envelope renders the header. A value may contain the same text."""
-
 _PARENT: Final = re.compile(
     rb"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-[\x21-\x7e]*)?"
 )
 _KEY: Final = rb"(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
 _MEMBER: Final = rb"(?:%b=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])?" % _KEY
 _STATE: Final = re.compile(rb"[ \t]*%b[ \t]*(?:,[ \t]*%b[ \t]*){0,31}" % (_MEMBER, _MEMBER))
-
-
-def may_be_traced(records: int, batches: int, payload: bytes) -> bool:
-    """Whether a batch of one record in the payload of a delivery may have a trace context; False for nearly all.
-
-    The payload is searched once, since a search of each body would take as long as the rest of a request's head.
-    """
-    return records < 2 * batches and _RENDERED in payload
 
 
 def trace_headers(body: bytes) -> bytes:

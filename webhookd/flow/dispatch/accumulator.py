@@ -187,12 +187,12 @@ class BatchAccumulator:
         if room is not None:
             count = min(count, room.batches(self._first_records([lane])))
         batches: list[Batch] = []
-        size = 0
+        size, batch_bytes, waiting = 0, self.bound.size_bytes, lane.waiting
         while len(batches) < count and size < self._limits.delivery_bytes:
             if lane.returned:
-                batch = lane.take_returned(self.bound.size_bytes)
-            elif lane.waiting and (not batches or lane.fills(self._size, self.bound.size_bytes, size)):
-                batch = lane.form_batch(self._size, self.bound.size_bytes)
+                batch = lane.take_returned(batch_bytes)
+            elif len(waiting) >= self._size or (waiting and (not batches or lane.fills(self._size, batch_bytes, size))):
+                batch = lane.form_batch(self._size, batch_bytes)
             else:
                 break
             batches.append(batch)

@@ -135,6 +135,7 @@ class Delivery:
             reply_to=reply_to,
             probe=self.probe,
             failures=self.failures,
+            traced=any(one.traced for one in self.lanes),
         )
 
     def payload(self) -> bytes:

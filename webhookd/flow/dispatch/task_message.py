@@ -15,7 +15,7 @@ class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True):
 
     `lanes` maps each lane ("topic/partition") to its epoch. `reply_to` names the ingest process that gets the reports.
     A `probe` has one attempt and no retry. `failures` counts the attempts of the first batch that failed before this
-    delivery was formed.
+    delivery was formed. If it is not `traced`, no record has a trace context; an earlier version does not say.
     """
 
     id: str
@@ -28,6 +28,7 @@ class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: str
     probe: bool = False
     failures: int = 0
+    traced: bool = True
 
     def claim_keys(self) -> list[str]:
         """The keys under which the coordination store holds the claims of the lanes."""
