@@ -54,6 +54,9 @@ def test_generated_requests_get_documented_answers(
         seed=pytestconfig.getoption("--seed") if seconds else 1,
     )
     found = fuzz(app, run)
+    if seconds:
+        answers = sum(found.statuses.values())
+        print(f"{answers} requests as {who.name.lower()}, seed {run.seed}")  # noqa: T201  # for whoever ran `make fuzz`
     assert found.faults == {}, told(found)
     assert found.successes() >= ALWAYS_SUCCEEDS, told(found)
 
