@@ -123,7 +123,7 @@ lock: .state/lock/bin/pip-compile ## choose the newest versions setup.cfg allows
 
 fuzz: SECONDS = 300
 fuzz: $(VENV)/test ## generated requests to the API, against its OpenAPI document (SECONDS=300 SEED=n)
-	@exec $(BIN)/python -m pytest tests/integration/api/test_fuzzing.py -q -s --fuzz $(SECONDS) $(if $(SEED),--seed $(SEED))
+	@exec $(BIN)/python -m pytest tests/integration/api/test_fuzzing.py -q --fuzz $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 fuzz-responses: SECONDS = 300
 fuzz-responses: $(VENV)/test ## generated responses to the HTTP client, split at random (SECONDS=300 SEED=n)

@@ -36,7 +36,7 @@ from workers.task_names import QUEUES
 ZERO = Partition("orders", 0)
 RECORDS, POISONED = 8, 5
 THREADS = 8
-UNDER_WAY = ((0, 1, 2, 3), (4, 5), (POISONED,), (6,))
+UNDER_WAY: tuple[tuple[int, ...], ...] = ((0, 1, 2, 3), (4, 5), (POISONED,), (6,))
 """Ingest stops at these parts: an accepted one, one that is divided again, the refused record, and one behind it."""
 
 
