@@ -37,10 +37,13 @@ def is_accepted(number: int) -> bool:
     return not is_poisoned(number)
 
 
+def too_large(length: int, _numbers: Sequence[int]) -> int:
+    return 413 if length > LIMIT_BYTES else 200
+
+
 def judge(length: int, numbers: Sequence[int]) -> int:
-    if length > LIMIT_BYTES:
-        return 413
-    return 422 if any(is_poisoned(number) for number in numbers) else 200
+    status = too_large(length, numbers)
+    return 422 if status == 200 and any(is_poisoned(number) for number in numbers) else status
 
 
 @pytest.mark.chaos
@@ -48,14 +51,17 @@ def test_divided_batches_lose_nothing_whatever_is_killed(site: Site, report: Rep
     site.ensure_running()
     with Scenario("divided batches", site, report) as scenario:
         scenario.rows_by_label = True
-        for label, size in (("batches of 50", 50), ("mixed batches", 1000)):
+        splitting = [
             scenario.subscribe(label, wants=is_accepted, size=size, judge=judge, retry=RETRY)
+            for label, size in (("batches of 50", 50), ("mixed batches", 1000))
+        ]
+        scenario.subscribe("413 alone, with the default retry", size=200, judge=too_large)
         load = scenario.load()
         for _ in range(ROUNDS):
-            assert_dividing(scenario, run_round(scenario, KILLS))
+            assert_dividing(scenario, splitting, run_round(scenario, KILLS))
         load.stop()
         poisoned = sorted(number for number in load.sent if is_poisoned(number))
-        for watched in scenario.watched:
+        for watched in splitting:
             dead = dead_lettered(site, watched, len(poisoned))
             assert [number for number, _, _ in dead] == poisoned, f"{watched.label}: each is dead-lettered once"
             assert {cause for _, cause, _ in dead} == {"http_422"}
@@ -63,12 +69,12 @@ def test_divided_batches_lose_nothing_whatever_is_killed(site: Site, report: Rep
         scenario.note(f"{len(poisoned)} poisoned records; refused requests: {refused(scenario)}")
 
 
-def assert_dividing(scenario: Scenario, window: FaultWindow) -> None:
-    """A subscription divided batches when the first fault of a round began."""
+def assert_dividing(scenario: Scenario, splitting: Sequence[Watched], window: FaultWindow) -> None:
+    """These subscriptions divided batches when the first fault of a round began."""
     began_at = min(
         part.began_at for part in scenario.windows if part.began_at >= window.began_at and part is not window
     )
-    for watched in scenario.watched:
+    for watched in splitting:
         times = [refusal.at for refusal in watched.receivers[0].refusals if refusal.records > 1]
         assert any(began_at - DIVIDING_S <= at <= began_at for at in times), f"{watched.label} divided nothing then"
 
