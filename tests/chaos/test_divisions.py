@@ -22,9 +22,12 @@ ROUNDS = 4
 LIMIT_BYTES = 4000
 """Some 15 records."""
 
-POISONED_EVERY = 61
-DIVIDING_S = 1.0
-"""So soon before a fault a batch was refused: with three poisoned records a second, each in some ten batches."""
+PER_S = 80.0
+"""A poisoned record takes some ten requests after each other, which a busy machine has to keep up with."""
+
+POISONED_EVERY = 41
+DIVIDING_S = 2.0
+"""So soon before a fault a batch was refused: there are two poisoned records a second."""
 
 RETRY = {"on_exhausted": "dead_letter", "on_rejected": "split"}
 
@@ -56,7 +59,7 @@ def test_divided_batches_lose_nothing_whatever_is_killed(site: Site, report: Rep
             for label, size in (("batches of 50", 50), ("mixed batches", 1000))
         ]
         scenario.subscribe("413 alone, with the default retry", size=200, judge=too_large)
-        load = scenario.load()
+        load = scenario.load(PER_S)
         for _ in range(ROUNDS):
             assert_dividing(scenario, splitting, run_round(scenario, KILLS))
         load.stop()
