@@ -110,8 +110,9 @@ def test_answer_without_a_status_line_fails(
     both: HttpTestbed, table: Mapping[str, bytes], expected: FailureCode, ending: Callable[[bytes], Script]
 ) -> None:
     routes = {name: ending(data) for name, data in table.items()}
-    for name, outcomes in Requested(both, routes, times=1, deadline_s=5.0).outcomes.items():
-        assert (name, code(outcomes[0])) == (name, expected)
+    requested = Requested(both, routes, times=1, deadline_s=5.0)
+    for name, outcomes in requested.outcomes.items():
+        assert (name, code(outcomes[0]), requested.routes.connections(name)) == (name, expected, 1)
         assert isinstance(outcomes[0], Failure)
         assert outcomes[0].sent
 
