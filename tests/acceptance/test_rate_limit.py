@@ -1,4 +1,4 @@
-"""The limits of a subscription hold at its endpoint, over two ingest and two worker processes, with failures.
+"""The limits of a subscription hold at its endpoint, over two ingest and two worker processes, with retries and probes.
 
 Oracles: when requests arrive at the receivers, and how many are open there. Real Kafka, Redis, Postgres and processes.
 """
@@ -11,25 +11,44 @@ from contextlib import ExitStack
 
 from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import Pipeline, until
-from tests.harness.receiver import OK, Receiver, Request, status
+from tests.harness.receiver import Receiver, Request, status
 
 WINDOW_S = 10.0
 TOLERANCE, NEARLY = 0.05, 0.8
 SLOWLY_S = 0.03
-PER_SECOND, RECORDS_PER_SECOND, HOST_PER_SECOND = 40.0, 200.0, 30.0
+PER_SECOND, RECORDS_PER_SECOND, HOST_PER_SECOND, PROBES_PER_SECOND = 40.0, 200.0, 30.0, 5.0
 OPEN = 2
 RECORDS = 4000
-SETTINGS = {"WEBHOOKD_HOST_RATE_LIMITS": f"localhost={HOST_PER_SECOND:g}"}
+SETTINGS = {
+    "WEBHOOKD_HOST_RATE_LIMITS": f"localhost={HOST_PER_SECOND:g}",
+    "WEBHOOKD_RETRY_TIME_SCALE": "0.001",  # a probe each 0.9 s in each of eight lanes: more than the limit
+}
+
+
+def accepts(_number: int) -> int:
+    return 200
+
+
+def fails_at_times(number: int) -> int:
+    return 200 if number % 17 else 500
+
+
+def refuses(_number: int) -> int:
+    """No retry follows: the circuit of each lane opens, and what arrives from then on are probes."""
+    return 404
 
 
 class Clerk:
-    """Notes when requests arrive, with their records, and how many are open at once. `fails` says which get a 500."""
+    """Notes when requests arrive, with their records, and how many are open at once.
 
-    def __init__(self, takes_s: float = 0.0, fails: Callable[[int], bool] = lambda _number: False) -> None:
+    `judge` returns the status by the request's number.
+    """
+
+    def __init__(self, judge: Callable[[int], int] = accepts, takes_s: float = 0.0) -> None:
         self.arrivals: list[tuple[float, int]] = []
         self.most_open = 0
         self._takes_s = takes_s
-        self._fails = fails
+        self._judge = judge
         self._open = 0
         self._lock = threading.Lock()
 
@@ -44,7 +63,7 @@ class Clerk:
             time.sleep(self._takes_s)
         with self._lock:
             self._open -= 1
-        return status(500) if self._fails(number) else OK
+        return status(self._judge(number))
 
     @property
     def lasted_s(self) -> float:
@@ -84,10 +103,11 @@ def test_limits_hold_at_the_receivers(start_pipeline: Starts) -> None:
         topic = pipeline.topic(8)
         pipeline.produce(topic, numbers(RECORDS), 8)
         clerks = {
-            "requests": Clerk(fails=lambda number: number % 17 == 0),
+            "requests": Clerk(fails_at_times),
             "records": Clerk(),
             "host": Clerk(),
-            "open": Clerk(SLOWLY_S, fails=lambda number: number % 17 == 0),
+            "probes": Clerk(refuses),
+            "open": Clerk(fails_at_times, SLOWLY_S),
             "free": Clerk(),
         }
         urls = {name: stack.enter_context(Receiver(clerk.answer)).url for name, clerk in clerks.items()}
@@ -95,6 +115,7 @@ def test_limits_hold_at_the_receivers(start_pipeline: Starts) -> None:
         subscribe(
             pipeline, urls["records"], topic, 20, rate_limit={"per_second": RECORDS_PER_SECOND, "unit": "records"}
         )
+        subscribe(pipeline, urls["probes"], topic, rate_limit={"per_second": PROBES_PER_SECOND})
         for _ in range(2):
             subscribe(pipeline, urls["host"].replace("127.0.0.1", "localhost"), topic)
         subscribe(pipeline, urls["open"], topic, max_concurrent_requests=OPEN)
@@ -109,6 +130,7 @@ def test_limits_hold_at_the_receivers(start_pipeline: Starts) -> None:
         assert_within(PER_SECOND, clerks["requests"].in_windows())
         assert_within(RECORDS_PER_SECOND, clerks["records"].in_windows(records=True))
         assert_within(HOST_PER_SECOND, clerks["host"].in_windows())
+        assert_within(PROBES_PER_SECOND, clerks["probes"].in_windows())
         assert clerks["open"].most_open == OPEN
 
 

@@ -10,7 +10,7 @@ from tests.chaos.environment import Site
 from tests.chaos.faults import Fault
 from tests.chaos.findings import SLACK_S, Cost, FaultWindow, Finding, Watched, find
 from tests.chaos.report import Report, Row
-from tests.harness.checking_receiver import CheckingReceiver
+from tests.harness.checking_receiver import CheckingReceiver, Judge, accept
 from tests.harness.commit_watch import CommitWatch
 from tests.harness.load import SPARSE_EVERY, Load, Sent
 from tests.harness.pipeline import subscription_body
@@ -77,9 +77,9 @@ class Scenario:
         if kind is None and problems:
             raise AssertionError("\n".join(problems))
 
-    def receiver(self) -> CheckingReceiver:
+    def receiver(self, judge: Judge = accept) -> CheckingReceiver:
         """Start a receiver, which is closed with the scenario."""
-        return self._exits.enter_context(CheckingReceiver())
+        return self._exits.enter_context(CheckingReceiver(judge))
 
     def subscribe(
         self,
@@ -88,10 +88,11 @@ class Scenario:
         filters: Sequence[str] = (),
         wants: Callable[[int], bool] = everything,
         size: int = 1,
+        judge: Judge = accept,
         **changes: object,
     ) -> Watched:
         """Register a subscription with a receiver of its own."""
-        receiver = self.receiver()
+        receiver = self.receiver(judge)
         body = subscription_body(receiver.url, self.topic, "earliest", filters=list(filters), size=size, **changes)
         id_ = str(self.site.pipeline.ask("POST", "/1/Subscription", body)["id"])
         watch = CommitWatch(self.site.bootstrap, f"webhooks-{id_}", self.topic, PARTITIONS)

@@ -1,7 +1,8 @@
 """A receiver that can misbehave, and records when each record arrived, whether again, and in which order.
 
-It responds 200 unless its behaviour was changed. A record counts as arrived when its whole request was read and a whole
-200 is about to be sent: records of a request with another response must be sent again.
+It responds 200 unless its behaviour was changed, or its `judge` returns another status for the request. A record counts
+as arrived when its whole request was read and a whole 200 is about to be sent: records of a request with another
+response must be sent again.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import socket
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, Self
@@ -23,6 +25,14 @@ LIMITED = b"HTTP/1.1 429 x\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
 GONE = b"HTTP/1.1 410 x\r\nContent-Length: 0\r\n\r\n"
 HALF = b"HTTP/1.1 20"
 DRIP_INTERVAL_S = 0.2
+
+Judge = Callable[[int, Sequence[int]], int]
+"""The status for a request: by the length of its body in bytes, and the load's numbers of its records."""
+
+
+def accept(_length: int, _numbers: Sequence[int]) -> int:
+    """Status 200 for everything."""
+    return 200
 
 
 class Behaviour(Enum):
@@ -74,10 +84,20 @@ class Arrivals:
         self.first.append(arrival)
 
 
+class Refusal(NamedTuple):
+    """A request that the judge refused, at `at` (monotonic), and how many records it had."""
+
+    at: float
+    status: int
+    records: int
+
+
 class CheckingReceiver:
     """A context: an HTTP/1.1 server on 127.0.0.1, one thread per connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, judge: Judge = accept) -> None:
+        self.refusals: list[Refusal] = []
+        self._judge = judge
         self._lock = threading.Lock()
         self._lanes: defaultdict[LaneKey, Arrivals] = defaultdict(Arrivals)
         self._behaviour = Behaviour.ANSWER
@@ -164,12 +184,22 @@ class CheckingReceiver:
         with self._lock:
             self._sockets.discard(sock)
 
+    def _judged(self, body: bytes) -> bytes:
+        """The response of the judge; what it accepts is recorded."""
+        messages, now = json.loads(body)["messages"], time.monotonic()
+        status = self._judge(len(body), [message["value"]["n"] for message in messages])
+        if status == 200:
+            self.remember(messages, now)
+            return OK
+        with self._lock:
+            self.refusals.append(Refusal(now, status, len(messages)))
+        return b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % status
+
     def _answer(self, sock: socket.socket, body: bytes) -> bool:
         """Whether the connection may be used again."""
         match self._behaviour:
             case Behaviour.ANSWER:
-                self.remember(json.loads(body)["messages"], time.monotonic())
-                sock.sendall(OK)
+                sock.sendall(self._judged(body))
             case Behaviour.ERROR:
                 sock.sendall(ERROR)
             case Behaviour.LIMIT:

@@ -39,6 +39,17 @@ def half_closed(data: bytes) -> Script:
     return script
 
 
+def session_ended(data: bytes) -> Script:
+    """A route that sends this, ends the TLS session, and leaves the connection to the client."""
+
+    def script(peer: Peer) -> None:
+        peer.send(data)
+        peer.end_session()
+        peer.wait_closed()
+
+    return script
+
+
 def repeated(first: bytes, piece: bytes, pause_s: float) -> Script:
     """A route that sends `first`, and then the same piece for ever."""
 
@@ -74,6 +85,26 @@ LATE: Mapping[str, Script] = {
     "endless interim head": repeated(b"HTTP/1.1 103 Early\r\n", b"X: y\r\n", 0.01),
 }
 """No final status line before the deadline."""
+
+
+HANDSHAKE_RECORD = b"\x16\x03\x03"
+
+SLOW_HANDSHAKES: Mapping[str, Script] = {
+    "silence": lambda peer: peer.wait_closed(),
+    "record byte by byte": repeated(HANDSHAKE_RECORD + b"\x40\x00\x02", b"\x00", 0.01),
+}
+"""Without TLS, where the client expects it: its handshake never ends."""
+
+BROKEN_HANDSHAKES: Mapping[str, Script] = {
+    "closed": closed(b""),
+    "half-closed": half_closed(b""),
+    "half a record": half_closed(HANDSHAKE_RECORD + b"\x40\x00\x02"),
+    "no TLS": half_closed(HEAD + b"\r\n"),
+    "message beyond any bound": repeated(HANDSHAKE_RECORD + b"\x00\x04\x02\xff\xff\xff", b"", 0.05),
+    "endless empty records": repeated(b"", HANDSHAKE_RECORD + b"\x00\x00", 0.0),
+    "endless warnings": repeated(b"", b"\x15\x03\x03\x00\x02\x01\x5a", 0.0),
+}
+"""Likewise: its handshake fails."""
 
 
 class Routes:

@@ -108,6 +108,16 @@ class Peer:
         """Close the sending half only."""
         self._sock.shutdown(socket.SHUT_WR)
 
+    def end_session(self) -> None:
+        """End the TLS session, not the connection (close_notify, RFC 8446 §6.1); without TLS close the sending half."""
+        if not isinstance(self._sock, ssl.SSLSocket):
+            self.end_writing()
+            return
+        self._sock.setblocking(False)
+        with contextlib.suppress(ssl.SSLWantReadError):  # it is sent; the client's own one is not waited for
+            self._sock.unwrap()
+        self._sock.settimeout(_PATIENCE_S)
+
     def receive(self) -> bool:
         """Wait for the next bytes; false when the client has closed, or the server is stopping."""
         try:

@@ -59,6 +59,10 @@ WHOLE = {
 }
 """Finished without the end of the connection, and nothing may follow on it."""
 
+TWO_LENGTHS = {"both lengths", "both lengths reversed", "equal lengths", "equal lengths in a list"}
+"""Their bodies are read as RFC 9112 §6.3 says, and then the connection is closed: Transfer-Encoding wins, equal lengths
+are one."""
+
 UNFINISHED = {
     "no length": b"HTTP/1.1 200 OK\r\n\r\nok",
     "length that is a word": b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok",

@@ -3,6 +3,7 @@
 it stops when                                    and reports
 every batch is acknowledged                      FINISHED
 its time budget is used up                       FINISHED; the unsent batches go back to the lane
+its requests would have to wait too long         FINISHED; likewise
 its lanes have another epoch                     FINISHED; likewise
 the process stops, or webhookd goes offline      FINISHED; likewise. An aborted request does not count as a failure
 its lease was not renewed and has run out        FINISHED; likewise
@@ -53,6 +54,13 @@ from workers.delivery.request_token import RequestToken
 
 SUCCESS_BODY_BYTES = 2048
 """How much of the body of a 2xx response is kept. Every report has one, and few people read them."""
+
+LONGEST_PACED_S = 1.5
+"""How long the requests of a delivery may wait for their tokens, all waits together; the first one may wait longer.
+
+Ingest forms deliveries that wait for 0.25 s. It does not know that the bucket is empty when it has just started, or if
+another subscription of the host has emptied it: then a long delivery would hold its thread, and outlive its permit.
+"""
 
 ATTEMPT = b"webhook-attempt: %d\r\n"
 FIRST_ATTEMPT = ATTEMPT % 1
@@ -178,6 +186,7 @@ class DeliverySender:
         self._token = RequestToken(template.tokens) if template.tokens else None
         self._token_wanted_at: float | None = None
         self._permit_wanted_at: float | None = None
+        self._paced_s = 0.0
         self._began_at = clocks.monotonic()
         self._stop_at = self._began_at + limits.budget_s
         self.elapsed_s = 0.0
@@ -245,11 +254,15 @@ class DeliverySender:
         return isinstance(found, bytes)
 
     def _may_begin(self, pacing: Pacing, records: int, now: float) -> bool:
-        """Count the next request if it may begin now; otherwise come back when it may."""
+        """Count the next request if it may begin now; otherwise come back when it may, or end."""
         wait_s = pacing.schedule.starts_at(records) - now
         if wait_s <= 0:
             pacing.schedule.begun(records)
             return True
+        self._paced_s += wait_s
+        if self.done and self._paced_s > LONGEST_PACED_S:
+            self._end(now)
+            return False
         self._permit_wanted_at = now
         pacing.later(self, wait_s)
         return False

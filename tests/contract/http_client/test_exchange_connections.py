@@ -60,8 +60,8 @@ def test_new_connection_that_ends_is_not_retried(testbed: HttpTestbed) -> None:
 
 
 @pytest.mark.parametrize("begun", [b"HTTP/1.1 2", b"\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
-def test_connection_that_ends_after_a_byte_is_not_replaced(plain_testbed: HttpTestbed, begun: bytes) -> None:
-    exchanged = plain_testbed.exchange(answering(OK, begun), times=2)
+def test_connection_that_ends_after_a_byte_is_not_replaced(testbed: HttpTestbed, begun: bytes) -> None:
+    exchanged = testbed.exchange(answering(OK, begun), times=2)
     assert code(exchanged.outcomes[1]) is FailureCode.CONNECTION_RESET
     assert exchanged.server.accepted == 1
 

@@ -10,7 +10,19 @@ from dataclasses import replace
 import pytest
 
 from tests.harness import odd_responses as odd
-from tests.harness.hostile_routes import HEAD, LATE, NEVER_ENDING, Routes, closed, half_closed, kept_open, slug
+from tests.harness.hostile_routes import (
+    BROKEN_HANDSHAKES,
+    HEAD,
+    LATE,
+    NEVER_ENDING,
+    SLOW_HANDSHAKES,
+    Routes,
+    closed,
+    half_closed,
+    kept_open,
+    session_ended,
+    slug,
+)
 from tests.harness.hostile_server import OK, Peer, Script
 from tests.harness.http_testbed import QUICK, Authority, HttpTestbed, RecordingSequence, code, post, response
 from webhookd.edges.http_client.limits import Limits
@@ -47,12 +59,13 @@ class Requested:
         self.outcomes: dict[str, list[Outcome]] = {name: sequence.wait() for name, sequence in sequences.items()}
 
 
-@pytest.mark.parametrize("ending", [kept_open, closed, half_closed])
+@pytest.mark.parametrize("ending", [kept_open, closed, half_closed, session_ended])
 def test_whole_status_line_is_acknowledged(both: HttpTestbed, ending: Callable[[bytes], Script]) -> None:
     routes = {name: ending(data) for name, data in odd.ACKNOWLEDGED.items()}
     requested = Requested(both, routes, times=2, deadline_s=5.0)
     for name, outcomes in requested.outcomes.items():
         assert (name, [response(outcome).status // 100 for outcome in outcomes]) == (name, [2, 2])
+        assert name not in odd.TWO_LENGTHS or [response(outcome).body for outcome in outcomes] == [b"ok"] * 2, name
         reused = name in odd.REUSABLE and ending is kept_open
         assert (name, requested.routes.connections(name)) == (name, 1 if reused else 2)
 
@@ -92,14 +105,54 @@ def test_late_answer_times_out(both: HttpTestbed) -> None:
     ],
     ids=["malformed", "too large", "cut short"],
 )
+@pytest.mark.parametrize("ending", [half_closed, session_ended])
 def test_answer_without_a_status_line_fails(
-    both: HttpTestbed, table: Mapping[str, bytes], expected: FailureCode
+    both: HttpTestbed, table: Mapping[str, bytes], expected: FailureCode, ending: Callable[[bytes], Script]
 ) -> None:
-    routes = {name: half_closed(data) for name, data in table.items()}
-    for name, outcomes in Requested(both, routes, times=1, deadline_s=5.0).outcomes.items():
-        assert (name, code(outcomes[0])) == (name, expected)
+    routes = {name: ending(data) for name, data in table.items()}
+    requested = Requested(both, routes, times=1, deadline_s=5.0)
+    for name, outcomes in requested.outcomes.items():
+        assert (name, code(outcomes[0]), requested.routes.connections(name)) == (name, expected, 1)
         assert isinstance(outcomes[0], Failure)
         assert outcomes[0].sent
+
+
+def test_half_closed_connection_fails_with_most_of_the_request_unsent(both: HttpTestbed) -> None:
+    def script(peer: Peer) -> None:
+        peer.end_writing()
+        while not peer.pause(0.05):
+            pass
+
+    target = both.target(both.serve(script))
+    outcome = both.submit(both.loop(LIMITS), target, post(target, b"x" * 8_000_000)).wait()[0]
+    assert code(outcome) is FailureCode.CONNECTION_RESET
+
+
+def shake_hands(
+    testbed: HttpTestbed, scripts: Mapping[str, Script], limits: Limits, deadline_s: float
+) -> list[Failure]:
+    """The failures of a request to each of these servers, which have no TLS, all at once."""
+    loop = testbed.loop(limits)
+    sequences = []
+    for script in scripts.values():
+        target = testbed.target(testbed.proxy(script))
+        sequences.append(testbed.submit(loop, target, deadline_s=deadline_s))
+    outcomes = [sequence.wait()[0] for sequence in sequences]
+    return [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+
+
+@pytest.mark.parametrize(("connect_timeout_s", "deadline_s"), [(DEADLINE_S, 5.0), (5.0, DEADLINE_S)])
+def test_slow_handshake_times_out(tls_testbed: HttpTestbed, connect_timeout_s: float, deadline_s: float) -> None:
+    limits = replace(LIMITS, connect_timeout_s=connect_timeout_s)
+    failures = shake_hands(tls_testbed, SLOW_HANDSHAKES, limits, deadline_s)
+    assert [(failure.code, failure.sent) for failure in failures] == [(FailureCode.CONNECT_TIMEOUT, False)] * 2
+    assert all(DEADLINE_S <= failure.elapsed_s < DEADLINE_S + LATE_S for failure in failures)
+
+
+def test_broken_handshake_fails(tls_testbed: HttpTestbed) -> None:
+    failures = shake_hands(tls_testbed, BROKEN_HANDSHAKES, LIMITS, 5.0)
+    found = dict(zip(BROKEN_HANDSHAKES, [failure.code for failure in failures], strict=True))
+    assert found == dict.fromkeys(BROKEN_HANDSHAKES, FailureCode.TLS_FAILED)
 
 
 @pytest.mark.parametrize("size", [20_000, 400_000, 4_000_000])

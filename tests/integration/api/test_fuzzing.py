@@ -38,7 +38,12 @@ def settings() -> Settings:
 
 @pytest.mark.parametrize("who", [As.ADMIN, As.CLIENT])
 def test_generated_requests_get_documented_answers(
-    app: Flask, client: FlaskClient, database: Database, who: As, pytestconfig: pytest.Config
+    app: Flask,
+    client: FlaskClient,
+    database: Database,
+    who: As,
+    pytestconfig: pytest.Config,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     seconds: int = pytestconfig.getoption("--fuzz")
     known = callers(client, database)
@@ -54,6 +59,9 @@ def test_generated_requests_get_documented_answers(
         seed=pytestconfig.getoption("--seed") if seconds else 1,
     )
     found = fuzz(app, run)
+    if seconds:
+        with capsys.disabled():  # for whoever ran `make fuzz`
+            print(f"{sum(found.statuses.values())} requests as {who.name.lower()}, seed {run.seed}")  # noqa: T201
     assert found.faults == {}, told(found)
     assert found.successes() >= ALWAYS_SUCCEEDS, told(found)
 

@@ -26,8 +26,11 @@ NETWORKS = [
     ("172.16.0.0/12", "private", None, None),
     ("192.0.0.0/24", "protocol_assignment", None, None),
     ("192.0.2.0/24", "documentation", None, None),
+    ("192.31.196.0/24", None, None, None),  # AS112, globally reachable, as are the next one and 192.175.48.0/24
+    ("192.52.193.0/24", None, None, None),
     ("192.88.99.0/24", "tunnel", None, None),
     ("192.168.0.0/16", "private", None, None),
+    ("192.175.48.0/24", None, None, None),
     ("198.18.0.0/15", "benchmarking", None, None),
     ("198.51.100.0/24", "documentation", None, None),
     ("203.0.113.0/24", "documentation", None, None),
@@ -40,9 +43,22 @@ NETWORKS = [
     ("100::/64", "discard", "reserved", "dummy"),
     ("100:0:0:1::/64", "dummy", "discard", "reserved"),
     ("2001:1::/32", "protocol_assignment", "reserved", "protocol_assignment"),  # before: Teredo, broadcast
-    ("2001:2::/48", "protocol_assignment", "protocol_assignment", "protocol_assignment"),
+    *[
+        (text, "protocol_assignment", "protocol_assignment", "protocol_assignment")
+        for text in (
+            "2001:1::1/128",
+            "2001:1::2/127",
+            "2001:2::/48",
+            "2001:3::/32",
+            "2001:4:112::/48",
+            "2001:10::/28",
+            "2001:20::/28",
+            "2001:30::/28",
+        )
+    ],
     ("2001:100::/24", "protocol_assignment", "protocol_assignment", None),  # the end of 2001::/23
     ("2001:db8::/32", "documentation", None, None),
+    ("2620:4f:8000::/48", None, None, None),
     ("3fff::/20", "documentation", None, None),
     ("5f00::/16", "segment_routing", "reserved", "reserved"),
     ("fc00::/7", "private", "reserved", "reserved"),
@@ -137,6 +153,18 @@ def test_every_form_is_judged_by_what_it_holds(form: str, v4: IPv4Address) -> No
 )
 def test_network_in_front_of_a_held_address_counts_too(address: str, reason: str) -> None:
     assert rule(address) == reason
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "2002:a01:203::5efe:8.8.8.8", "2002:a01:203::200:5efe:8.8.8.8",  # ISATAP within 6to4: the router is private
+        "2002:808:808::5efe:10.1.2.3",  # the host behind it is private
+        "2001:0:a01:203:0:5efe:808:808",  # Teredo with flags and port as in ISATAP: the server is private
+    ],
+)  # fmt: skip
+def test_address_of_two_forms_is_judged_by_all_that_it_holds(address: str) -> None:
+    assert rule(address) == "private"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The whole protocol in one thread with a simulated clock: random records, filters, outcomes, losses and rebalances.
 
+The endpoint also refuses batches as a whole, so that they are divided in the middle of everything else.
+
 Oracle: a model that knows what became of every record. Each step checks that all records below the watermark were
 delivered, dropped or dead-lettered, and that first deliveries are in order; at the end everything is settled.
 """
@@ -20,7 +22,7 @@ from tests.harness.lanes import (
     in_flight_deliveries,
     offsets_in,
 )
-from webhookd.flow.attempt.attempt_report import Report, ReportKind
+from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.dispatch.delivery import Delivery, Lane
@@ -34,6 +36,14 @@ from webhookd.flow.subscription import OnExhausted
 
 STEP_S = 0.5
 VALUES = (b'{"n":1}', b'{"n":1}', b'{"n":1}', b'"drop"', b'"bad"')
+FINISHED, RETRY, EXHAUSTED, DIVISIBLE = (
+    ReportKind.FINISHED,
+    ReportKind.RETRY,
+    ReportKind.EXHAUSTED,
+    ReportKind.DIVISIBLE,
+)
+ENDS = (FINISHED, FINISHED, FINISHED, RETRY, EXHAUSTED, DIVISIBLE, DIVISIBLE, None)
+"""How a delivery ends; None: its worker is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,27 +167,29 @@ class World:
     def _send(self, task: Task) -> None:
         """Some batches arrive; how the delivery ends, and whether its report arrives, is random."""
         ref, count = task.ref, len(task.batches)
-        ends = (
-            (ReportKind.FINISHED,)
-            if self.faultless
-            else (ReportKind.FINISHED, ReportKind.FINISHED, ReportKind.RETRY, ReportKind.EXHAUSTED, None)
-        )
-        end = self.chance.choice(ends)
-        done = self.chance.randint(0, count - 1 if end in {ReportKind.RETRY, ReportKind.EXHAUSTED} else count)
-        done = count if self.faultless else done
+        end = FINISHED if self.faultless else self.chance.choice(ENDS)
+        refused = end in {RETRY, EXHAUSTED, DIVISIBLE}
+        done = count if self.faultless else self.chance.randint(0, count - 1 if refused else count)
+        if end is DIVISIBLE and task.batches[done].records == 1:
+            end = EXHAUSTED
         for index in range(done):
             self._deliver(task.batches[index])
             if self.chance.random() < 0.3:
                 self._report(Report(ReportKind.PROGRESS, ref.id, ref.attempt, index + 1))
         if end is None:  # killed
             return
-        failure = FAILED if end in {ReportKind.RETRY, ReportKind.EXHAUSTED} else None
-        wait_s = 5.0 if end is ReportKind.RETRY else 0.0
+        failure = self._refusal() if end is DIVISIBLE else FAILED if refused else None
+        wait_s = 5.0 if end is RETRY else 0.0
         report = Report(end, ref.id, ref.attempt, done, 0.01, wait_s, failure=failure)
         for _ in range(self.chance.choice((1, 1, 1, 2)) if self.faultless or self.chance.random() < 0.9 else 0):
             self._report(report)
-        if end is ReportKind.RETRY:
+        if end is RETRY:
             self._retry(task, done)
+
+    def _refusal(self) -> LoggedExchange:
+        """Too large, or refused for one of its records."""
+        status = self.chance.choice((413, 422))
+        return LoggedExchange(0.0, "msg_0", status, error=f"http_{status}")
 
     def _retry(self, task: Task, done: int) -> None:
         again = DeliveryRef(

@@ -12,7 +12,7 @@ from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.attempt.exchange_result import Outcome
 from webhookd.flow.destination import RateLimit, RateUnit
 from webhookd.flow.dispatch.request_quota import Permit, Quota, SendSchedule
-from workers.delivery.delivery_sender import DeliverySender, Pacing
+from workers.delivery.delivery_sender import LONGEST_PACED_S, DeliverySender, Pacing
 
 INTERVAL_S = 0.1
 """The time between two tokens."""
@@ -99,6 +99,25 @@ def test_waits_count_neither_as_budget_nor_as_time_of_the_endpoint() -> None:
     (sender,) = scene.ended
     assert (sender.report().kind, sender.report().done) == (ReportKind.FINISHED, 3)
     assert sender.elapsed_s == pytest.approx(0.03)
+
+
+def test_delivery_ends_when_its_requests_would_wait_too_long() -> None:
+    """As after a restart of ingest, which did not know that the bucket was empty."""
+    scene = SenderScene()
+    loop = Waits(scene, permit(quota(burst=100), reserved=100, ahead_s=100 * INTERVAL_S), batches=100)
+    loop.run()
+    (sender,) = scene.ended
+    assert sum(loop.waits) <= LONGEST_PACED_S
+    report, used = sender.report(), sender.used_permit()
+    assert (report.kind, report.done) == (ReportKind.FINISHED, int(LONGEST_PACED_S / INTERVAL_S))
+    assert used is not None
+    assert used.taken == (report.done,)
+
+
+def test_first_request_waits_however_long_it_takes() -> None:
+    loop = Waits(SenderScene(), permit(quota(), ahead_s=2 * LONGEST_PACED_S))
+    loop.run()
+    assert loop.sent_at == [2 * LONGEST_PACED_S]
 
 
 def test_revoked_delivery_ends_after_its_wait() -> None:

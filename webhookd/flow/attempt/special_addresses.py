@@ -20,6 +20,8 @@ Teredo (RFC 4380)           2001::/32              bits 32 to 63: the server; th
 ISATAP (RFC 5214)           …:0:5efe:a.b.c.d or    the last 32 bits; the network in front of them is judged too
                             …:200:5efe:a.b.c.d
 
+An address can have two of these forms, such as ISATAP within 6to4: all that it holds is judged.
+
 64:ff9b:1::/48 (RFC 8215) is refused: what its translators lead to is local. A translator with another prefix of its own
 cannot be recognised; operators forbid that prefix.
 """
@@ -87,17 +89,18 @@ def unmapped(address: Address) -> Address:
 
 
 def embedded(address: Address) -> tuple[IPv4Address, ...]:
-    """Return the IPv4 addresses that an IPv6 address leads to; empty when it holds none."""
+    """Return the IPv4 addresses that an IPv6 address may lead to, in all its forms; empty when it holds none."""
     if isinstance(address, IPv4Address):
         return ()
     bits = int(address)
+    held: list[int] = []
     if address in MAPPED or address in _NAT64 or _is_isatap(address):
-        return (IPv4Address(bits & _LOW_32),)
+        held.append(bits & _LOW_32)
     if address in _6TO4:
-        return (IPv4Address(bits >> 80 & _LOW_32),)
+        held.append(bits >> 80 & _LOW_32)
     if address in _TEREDO:
-        return (IPv4Address(bits >> 64 & _LOW_32), IPv4Address(bits & _LOW_32 ^ _LOW_32))
-    return ()
+        held += [bits >> 64 & _LOW_32, bits & _LOW_32 ^ _LOW_32]
+    return tuple(map(IPv4Address, held))
 
 
 def special_reason(address: Address) -> str | None:
