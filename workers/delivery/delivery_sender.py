@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
-from webhookd.errors import SecretsUnreadable, StoreUnavailable
+from webhookd.errors import StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.judge import (
@@ -89,8 +89,8 @@ class RequestTemplate:
     tokens: TokenSource | None = None
 
 
-FoundTemplate = RequestTemplate | StoreUnavailable | SecretsUnreadable | None
-"""The template of a delivery; None if it is stale; the error if the row cannot be read or decrypted at the moment."""
+FoundTemplate = RequestTemplate | StoreUnavailable | UnusableSubscription | None
+"""The template of a delivery; None if it is stale; the error if the row cannot be read, decrypted or used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
