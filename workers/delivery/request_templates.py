@@ -21,6 +21,9 @@ from workers.delivery.delivery_sender import RequestTemplate
 
 FIELD = "destination.webhook"
 
+TEMPLATE_BYTES = 2000
+"""The memory of a template without its texts."""
+
 DETAIL_CHARACTERS = 300
 """The length of a detail: it is in each report about the subscription, and in its status."""
 
@@ -48,6 +51,13 @@ def _template_or_error(
     except UnusableDestination as error:
         text = SecretMask(subscription.destination).masked(error.detail.encode("utf-8", "replace"))
         return UnusableDestination(text.decode("utf-8", "replace"))
+
+
+def size_bytes(template: RequestTemplate) -> int:
+    """About how much memory a template takes: certificates, keys and the forms of its secrets are the most of it."""
+    tls = template.tls
+    texts = len(tls.ca_certificates) + len(tls.client_certificate) + len(tls.client_key)
+    return TEMPLATE_BYTES + len(template.head) + texts + template.mask.size_bytes
 
 
 def unusable(error: InvalidInput, field: str) -> UnusableDestination:

@@ -28,11 +28,9 @@ from webhookd.flow.subscription import Subscription
 from webhookd.store import subscriptions
 from webhookd.store.database import Database
 from workers.delivery.access_tokens import TokenSources
+from workers.delivery.bounded_templates import MAX_CACHED, BoundedTemplates
 from workers.delivery.delivery_sender import FoundTemplate, RequestTemplate
 from workers.delivery.request_templates import unusable, usable_template
-
-MAX_CACHED = 10_000
-"""The most templates in memory, about 2 kB each. When there would be more, the oldest half is dropped."""
 
 CHECKED = 100
 """How many subscriptions that cannot be used are loaded again at once."""
@@ -69,7 +67,7 @@ class SubscriptionCache:
         self._tls_contexts = tls_contexts
         self._tokens = tokens
         self._lock = Lock()
-        self._templates: dict[str, RequestTemplate] = {}
+        self._templates = BoundedTemplates()
         self._latest: dict[str, int] = {}
         self._unusable: dict[str, UnusableSubscription] = {}
 
@@ -100,7 +98,7 @@ class SubscriptionCache:
             for id_ in ids:
                 template = self._templates.get(id_)
                 if template is not None and (version := versions.get(id_, template.version + 1)) > template.version:
-                    del self._templates[id_]
+                    self._templates.drop(id_)
                     self._set_latest(id_, version)
                 if id_ not in versions:
                     self._unusable.pop(id_, None)
@@ -167,7 +165,6 @@ class SubscriptionCache:
         with self._database.transaction() as session:
             loaded = subscriptions.load_opened(session, sorted(wanted))
         with self._lock:
-            _make_room(self._templates, len(loaded))
             for id_, found in loaded.items():
                 template = (
                     usable_template(found, self._host_limits, self._tokens)
@@ -176,10 +173,13 @@ class SubscriptionCache:
                 )
                 if isinstance(template, RequestTemplate):
                     self._unusable.pop(id_, None)
-                    if template.version >= self._version(id_):
-                        self._templates[id_] = template
+                    self._keep(id_, template)
                 elif not isinstance(found, Subscription) or found.version == wanted[id_]:
                     self._note_unusable(id_, template, wanted[id_])
+
+    def _keep(self, id_: str, template: RequestTemplate) -> None:
+        if template.version >= self._version(id_):
+            self._templates.put(id_, template)
 
     def _note_unusable(self, id_: str, error: UnusableSubscription, wanted: int) -> None:
         if self._version(id_) >= wanted > 0:
@@ -195,8 +195,8 @@ class SubscriptionCache:
             _log.error("destination_unusable", code=error.code, subscription=id_, detail=error.detail)
 
 
-def _make_room(cached: dict[str, Any], more: int = 1) -> None:
-    """Drop the oldest half if `more` entries would be too many; the database still has the dropped entries."""
-    if len(cached) + more > MAX_CACHED:
+def _make_room(cached: dict[str, Any]) -> None:
+    """Drop the oldest half if one entry more would be too many; the database still has the dropped entries."""
+    if len(cached) >= MAX_CACHED:
         for id_ in list(cached)[: MAX_CACHED // 2]:
             del cached[id_]
