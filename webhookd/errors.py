@@ -25,7 +25,8 @@
     │   ├── FilterTooCostly     its evaluation used up its budget
     │   └── ProjectionFailed    no filter, but the projection of a policy; the dead letter has no content
     ├── UnusableSubscription    a stored row that is not a valid subscription
-    │   └── SecretsUnreadable   its secrets cannot be decrypted with the keys of this process
+    │   ├── SecretsUnreadable   its secrets cannot be decrypted with the keys of this process
+    │   └── UnusableDestination its endpoint's options, which only a worker can check completely
     ├── UnusableSetting         a setting with which the process cannot start; has its name
     │   └── UnusableSettings    several of them
     ├── NoTemporaryDirectory    no directory is writable
@@ -246,6 +247,12 @@ class SecretsUnreadable(UnusableSubscription):
     """The subscription's secrets cannot be decrypted with the keys in WEBHOOKD_SECRET_KEYS."""
 
     code = "secrets_unreadable"
+
+
+class UnusableDestination(UnusableSubscription):
+    """A worker cannot use the options of the destination. The detail names the field, and never has a secret."""
+
+    code = "destination_unusable"
 
 
 class UnusableSetting(WebhookdError):

@@ -15,6 +15,7 @@ from webhookd.flow.destination import RateLimit, RateUnit
 from webhookd.flow.dispatch.coordination import ClaimAnswer, ClaimDenied, Publication, ReportFlush
 from webhookd.flow.dispatch.request_quota import (
     FULL_WAIT_S,
+    HeldBy,
     NotNow,
     Permit,
     PermitRequest,
@@ -89,6 +90,26 @@ def test_used_up_rate_refuses_until_the_next_token(coordination: CoordinationSto
     assert refused.wait_s == pytest.approx(TOKEN_S, abs=ABOUT)
 
 
+@pytest.mark.parametrize(
+    ("quotas", "held_by"),
+    [
+        ((rate(burst=1),), HeldBy.RATE_LIMIT),
+        ((rate(burst=1, subject="host:a"),), HeldBy.HOST_LIMIT),
+        ((concurrency(),), HeldBy.CONCURRENCY),
+        ((concurrency(), rate(burst=1, subject="host:a")), HeldBy.HOST_LIMIT),
+        ((concurrency(), rate(burst=9, subject="host:a")), HeldBy.CONCURRENCY),
+        ((rate(burst=1), rate(burst=1, subject="host:a")), HeldBy.RATE_LIMIT),
+    ],
+)
+def test_refusal_names_the_quota_with_the_longest_wait(
+    coordination: CoordinationStore, quotas: tuple[Quota, ...], held_by: HeldBy
+) -> None:
+    permit_of(claim(coordination, ref("d1"), *quotas))
+    refused = claim(coordination, ref("d2"), *quotas)
+    assert isinstance(refused, NotNow)
+    assert refused.held_by is held_by
+
+
 def test_refused_delivery_is_not_claimed_and_takes_nothing(coordination: CoordinationStore) -> None:
     first = permit_of(claim(coordination, ref("d1"), concurrency()))
     assert isinstance(claim(coordination, ref("d2"), concurrency()), NotNow)
@@ -138,7 +159,7 @@ def test_giving_back_twice_has_no_further_effect(coordination: CoordinationStore
 
 def test_so_many_deliveries_are_open_as_the_quota_allows(coordination: CoordinationStore) -> None:
     permits = [permit_of(claim(coordination, ref(id_), concurrency(2))) for id_ in ("d1", "d2")]
-    assert claim(coordination, ref("d3"), concurrency(2)) == NotNow(FULL_WAIT_S)
+    assert claim(coordination, ref("d3"), concurrency(2)) == NotNow(FULL_WAIT_S, HeldBy.CONCURRENCY)
     give_back(coordination, permits[0], 1)
     permit_of(claim(coordination, ref("d3"), concurrency(2)))
 
@@ -163,13 +184,13 @@ def test_permit_outlasts_a_shorter_one_of_another_holder(coordination: Coordinat
         if isinstance(claim(coordination, ref(f"n{number}"), concurrency(2)), Permitted):
             break
         gone.wait(step_s)
-    assert claim(coordination, ref("last"), concurrency(2)) == NotNow(FULL_WAIT_S)
+    assert claim(coordination, ref("last"), concurrency(2)) == NotNow(FULL_WAIT_S, HeldBy.CONCURRENCY)
 
 
 def test_every_quota_must_have_room(coordination: CoordinationStore) -> None:
     host = concurrency(1, "host:example.com")
     first = permit_of(claim(coordination, ref("d1"), rate(burst=5), host))
-    assert claim(coordination, ref("d2"), rate(burst=5, subject="s2"), host) == NotNow(FULL_WAIT_S)
+    assert claim(coordination, ref("d2"), rate(burst=5, subject="s2"), host) == NotNow(FULL_WAIT_S, HeldBy.CONCURRENCY)
     give_back(coordination, first, 1, 1)
     permit_of(claim(coordination, ref("d2"), rate(burst=5, subject="s2"), host))
 
@@ -209,7 +230,7 @@ def test_retry_takes_a_permit_of_its_own(coordination: CoordinationStore) -> Non
     payloads = {"d1.1": b"again"}
     coordination.send_reports(ReportFlush(reports={}, payloads_to_store=payloads))
     request = PermitRequest(quotas=(concurrency(),), lasts_s=LASTS_S)
-    assert coordination.claim([again], [request]) == [NotNow(FULL_WAIT_S)]
+    assert coordination.claim([again], [request]) == [NotNow(FULL_WAIT_S, HeldBy.CONCURRENCY)]
     give_back(coordination, first, 1)
     (answer,) = coordination.claim([again], [request])
     assert isinstance(answer, Permitted)

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import update
 
 from tests.harness.delivery_senders import ref
-from tests.harness.secret_keys import SECRET_KEYS
+from tests.harness.secret_keys import OTHER_KEY, SECRET_KEYS
 from tests.harness.subscriptions import SECRET as SIGNING
 from tests.harness.subscriptions import subscription
 from webhookd.clock import monotonic, wall_clock
 from webhookd.edges.http_client.event_loop import ExchangeLoop
-from webhookd.errors import SecretsUnreadable, StoreUnavailable
+from webhookd.errors import SecretsUnreadable, StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.signature import Signer, SigningKind, new_secret, signing_secret
 from webhookd.flow.destination import Basic, ClientCredentials, Destination, SigningSecret
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -23,9 +23,12 @@ from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
 from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database
+from webhookd.store.destination_rows import to_columns
+from webhookd.store.secret_keys import SecretKeys
 from webhookd.store.tables import SubscriptionRow
+from workers.delivery import request_templates
 from workers.delivery.access_tokens import TokenSources
-from workers.delivery.delivery_sender import RequestTemplate
+from workers.delivery.delivery_sender import RequestTemplate, TemplateResult
 from workers.delivery.subscription_cache import SubscriptionCache
 
 ID = ref().subscription
@@ -95,9 +98,17 @@ def test_template_signs_with_the_decrypted_secrets(database: Database) -> None:
     assert template.mask.masked(f"it is {SEED}".encode()) == b"it is ****"
 
 
-def test_delivery_with_an_unusable_signing_secret_is_stale(database: Database) -> None:
+def reason(found: TemplateResult) -> str:
+    """Why the destination, or the row, cannot be used."""
+    assert isinstance(found, UnusableSubscription), found
+    return found.detail
+
+
+def test_delivery_with_an_unusable_signing_secret_says_so_without_the_secret(database: Database) -> None:
     store_destination(database, signing=(SigningSecret(secret="whsec_c2hvcnQ="),))
-    assert SubscriptionCache(database).templates([ref_of(2)]) == [None]
+    (found,) = SubscriptionCache(database).templates([ref_of(2)])
+    assert reason(found).startswith("destination.webhook.signing has 5 bytes: write whsec_")
+    assert "c2hvcnQ" not in reason(found)
 
 
 def store_destination(database: Database, **options: Any) -> None:  # noqa: ANN401  # whatever a Destination takes
@@ -106,9 +117,10 @@ def store_destination(database: Database, **options: Any) -> None:  # noqa: ANN4
         subscriptions.replace(session, subscription(ID, version=2, destination=destination))
 
 
-def test_delivery_with_unusable_success_codes_is_stale(database: Database) -> None:
+def test_delivery_with_unusable_success_codes_says_which_one(database: Database) -> None:
     store_row(database, destination={"success_codes": ["twenty"]})
-    assert SubscriptionCache(database).templates([ref()]) == [None]
+    (found,) = SubscriptionCache(database).templates([ref()])
+    assert reason(found) == "destination.webhook.success_codes has 'twenty', which is not a success code"
 
 
 @pytest.mark.parametrize(("name", "trace"), [("X-Trace", True), ("TraceParent", False)])
@@ -140,7 +152,8 @@ def test_templates_with_equal_credentials_share_their_tokens(database: Database)
 def test_unusable_token_endpoint_gives_no_template(database: Database) -> None:
     store_destination(database, authentication=msgspec.structs.replace(CLIENT, token_url="nowhere"))
     tokens = TokenSources(ExchangeLoop(Settings()), monotonic=monotonic, wall=wall_clock, deadline_s=1.0)
-    assert SubscriptionCache(database, tokens=tokens).templates([ref_of(2)]) == [None]
+    (found,) = SubscriptionCache(database, tokens=tokens).templates([ref_of(2)])
+    assert reason(found).startswith("destination.webhook.authentication ")
 
 
 def test_each_delivery_of_a_task_gets_a_template(database: Database) -> None:
@@ -178,9 +191,54 @@ def test_deleted_subscription_is_stale(database: Database) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "ftp://example.com", "not a url"])
-def test_unusable_destination_is_stale(database: Database, url: str) -> None:
+def test_unusable_url_says_why(database: Database, url: str) -> None:
     store_row(database, url=url)
+    (found,) = SubscriptionCache(database).templates([ref()])
+    assert reason(found).startswith("destination.webhook.url " if url else "url: ")
+
+
+def test_delivery_of_an_older_version_than_the_unusable_one_is_stale(database: Database) -> None:
+    store_row(database, version=2, url="nowhere")
     assert SubscriptionCache(database).templates([ref()]) == [None]
+
+
+def test_secret_in_the_reason_is_masked(database: Database) -> None:
+    secret = "a-long-token-of-the-endpoint"
+    destination = Destination(url=f"nowhere/{secret}", headers=(("X-Api-Key", secret),))
+    with database.transaction() as session:
+        subscriptions.replace(session, subscription(ID, version=2, destination=destination))
+    (found,) = SubscriptionCache(database).templates([ref_of(2)])
+    assert (secret in reason(found), "nowhere/****" in reason(found)) == (False, True)
+
+
+def test_one_unusable_subscription_does_not_stop_the_others_of_its_task(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(destination: Destination) -> tuple[tuple[str, str], ...]:
+        if destination.url.endswith("/fault"):
+            raise AssertionError("a fault of ours, with a secret")
+        return destination.headers
+
+    monkeypatch.setattr(request_templates, "constant_headers", fails)
+    for id_, url in (("s2", "nowhere"), ("s3", "https://example.com/fault")):
+        with database.transaction() as session:
+            subscriptions.insert(session, subscription(id_, destination=Destination(url=url)))
+    refs = [msgspec.structs.replace(ref(f"d{number}"), subscription=f"s{number}") for number in (2, 3)]
+    invalid, faulty, usable = SubscriptionCache(database).templates([*refs, ref()])
+    assert reason(invalid).startswith("destination.webhook.url ")
+    assert reason(faulty) == (
+        "destination.webhook cannot be used, because of a fault in webhookd: AssertionError in fails"
+    )
+    assert isinstance(usable, RequestTemplate)
+
+
+def test_destination_is_usable_again_with_its_next_version(database: Database) -> None:
+    store_row(database, url="nowhere")
+    cache = SubscriptionCache(database)
+    reason(cache.templates([ref()])[0])
+    store_row(database, url="https://example.com/hook", version=2)
+    assert isinstance(cache.templates([ref_of(2)])[0], RequestTemplate)
+    assert cache.cached_ids() == [ID]
 
 
 def test_cached_template_needs_no_database(database: Database, tmp_path: Path) -> None:
@@ -281,6 +339,32 @@ def test_secrets_that_no_key_decrypts_stop_only_their_subscription(database: Dat
     assert isinstance(cache.templates([ref_of(2)])[0], RequestTemplate)
     assert cache.secrets_error == ""
     keyless.close()
+
+
+def encrypt(database: Database, key: SecretKeys) -> None:
+    """Encrypt the secrets of the row with another key; its version stays, as with `webhookd secrets rotate`."""
+    stored = version_of(1)
+    store_row(database, secrets=to_columns(stored.destination, stored.limits, key)["secrets"])
+
+
+def test_secrets_that_are_encrypted_with_a_known_key_again_can_be_used(database: Database) -> None:
+    encrypt(database, SecretKeys([OTHER_KEY]))
+    cache = SubscriptionCache(database)
+    assert isinstance(cache.templates([ref()])[0], SecretsUnreadable)
+    encrypt(database, SECRET_KEYS)
+    assert isinstance(cache.templates([ref()])[0], RequestTemplate)
+    assert cache.secrets_error == ""
+
+
+def test_secrets_that_can_be_read_again_are_no_error_without_a_delivery(database: Database) -> None:
+    encrypt(database, SecretKeys([OTHER_KEY]))
+    cache = SubscriptionCache(database)
+    cache.templates([ref()])
+    cache.check_unusable()
+    assert ID in cache.secrets_error
+    encrypt(database, SECRET_KEYS)
+    cache.check_unusable()
+    assert cache.secrets_error == ""
 
 
 def test_deleted_subscription_is_no_error_any_more(database: Database, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from webhookd.flow.dispatch.request_quota import (
     Quota,
     UsedPermit,
     first_tokens,
-    wait_s,
+    refusal,
 )
 from webhookd.flow.dispatch.task_message import DeliveryRef
 
@@ -33,9 +33,9 @@ class MemoryPermits:
             quota.starts_in_s(ahead, first_tokens(quota, ref.batches, ref.records))
             for quota, ahead in zip(request.quotas, aheads, strict=True)
         ]
-        wait = wait_s(request, starts, [self._held(quota.subject, now) for quota in request.quotas])
-        if wait:
-            return NotNow(wait)
+        refused = refusal(request, starts, [self._held(quota.subject, now) for quota in request.quotas])
+        if refused is not None:
+            return refused
         reserved = tuple(quota.tokens(ref.batches, ref.records) for quota in request.quotas)
         for quota, ahead, tokens in zip(request.quotas, aheads, reserved, strict=True):
             if quota.rate:

@@ -19,7 +19,7 @@ from webhookd import clock, logs
 from webhookd.edges import redis_scripts
 from webhookd.edges.redis_address import RedisAddress
 from webhookd.edges.redis_failures import detail_of
-from webhookd.edges.redis_permits import GIVE_BACK, asked, given_back, permit
+from webhookd.edges.redis_permits import GIVE_BACK, asked, given_back, permit, refused
 from webhookd.edges.redis_primary import WRITABLE, WRITABLE_MS, NotPrimary, PrimaryPool, primary_pool
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind, decode, encode
@@ -32,7 +32,7 @@ from webhookd.flow.dispatch.coordination import (
     subscription_of,
 )
 from webhookd.flow.dispatch.queue_names import QUEUES
-from webhookd.flow.dispatch.request_quota import NotNow, PermitRequest, Permitted
+from webhookd.flow.dispatch.request_quota import PermitRequest, Permitted
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHeartbeat
 
@@ -283,8 +283,8 @@ def _verdict(answer: list[Any], ref: DeliveryRef, request: PermitRequest | None)
         if request is None:
             return payload
         return Permitted(payload, permit(request, ref, payload_key(ref.id, ref.attempt), answer[2]))
-    if answer[0] == b"w":
-        return NotNow(int(answer[1]) / 1e6)
+    if answer[0] == b"w" and request is not None:
+        return refused(request, answer[1], answer[2])
     return ClaimDenied.TAKEN if answer[0] == b"t" else ClaimDenied.STALE
 
 

@@ -11,6 +11,8 @@ from webhookd.flow.dispatch.request_quota import (
     FULL_WAIT_S,
     HORIZON_S,
     LONGEST_AHEAD_S,
+    HeldBy,
+    NotNow,
     Permit,
     PermitRequest,
     UsedPermit,
@@ -20,8 +22,8 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 
 _MICROS = 1e6
 
-# As flow/dispatch/request_quota.py `wait_s`. A quota is {subject, bucket, interval, burst, tokens of the first request,
-# of all, max_concurrent}. Without a rate the bucket is empty, and max_concurrent is negative without a limit.
+# As flow/dispatch/request_quota.py `refusal`. A quota is {subject, bucket, interval, burst, tokens of the first
+# request, of all, max_concurrent}. Without a rate the bucket is empty, and max_concurrent is negative without a limit.
 PERMIT_FUNCTIONS = f"""
 local function clock()
   local time = redis.call('TIME')
@@ -47,18 +49,23 @@ local function held_of(quota, now)
   return #redis.call('ZRANGEBYSCORE', key, '-inf', '+inf')
 end
 
+-- Returns the longest wait, 0 if there is none, and which quota it is of: negative for its concurrency.
 local function permit_wait(asked, now)
-  local wait, aheads = 0, {{}}
+  local wait, of, aheads = 0, 0, {{}}
   for i, quota in ipairs(asked[2]) do
     aheads[i] = ahead_of(quota, now)
     local starts_in = aheads[i] + (quota[5] - quota[4]) * quota[3]
+    local own, cause = 0, i
     if held_of(quota, now) >= quota[7] and quota[7] >= 0 then
-      wait = math.max(wait, {FULL_WAIT_S * _MICROS:.0f}, starts_in - {HORIZON_S / 2 * _MICROS:.0f})
+      own, cause = math.max({FULL_WAIT_S * _MICROS:.0f}, starts_in - {HORIZON_S / 2 * _MICROS:.0f}), -i
     elseif starts_in > asked[3] then
-      wait = math.max(wait, starts_in - {HORIZON_S / 2 * _MICROS:.0f})
+      own = starts_in - {HORIZON_S / 2 * _MICROS:.0f}
+    end
+    if own > wait then
+      wait, of = own, cause
     end
   end
-  return wait, aheads
+  return wait, of, aheads
 end
 
 local function take_permit(asked, holder, aheads, now)
@@ -122,6 +129,11 @@ def permit(request: PermitRequest, ref: DeliveryRef, holder: str, aheads: list[b
         reserved=tuple(quota.tokens(ref.batches, ref.records) for quota in request.quotas),
         ahead_s=tuple(int(ahead) / _MICROS for ahead in aheads),
     )
+
+
+def refused(request: PermitRequest, wait_us: bytes, of: int) -> NotNow:
+    """Why the script has granted no permit; `of` is the number of the quota from 1, negative for its concurrency."""
+    return NotNow(int(wait_us) / _MICROS, HeldBy.CONCURRENCY if of < 0 else request.quotas[of - 1].rate_held_by)
 
 
 def given_back(permits: list[UsedPermit]) -> bytes:

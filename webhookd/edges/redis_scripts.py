@@ -34,10 +34,10 @@ for i, claim in ipairs(claims) do
     end
   end
   local payload = not verdict and redis.call('GET', KEYS[2] .. key)
-  local wait, aheads, now = 0, nil, nil
+  local wait, of, aheads, now = 0, nil, nil, nil
   if payload and asked ~= 0 then
     now = clock()
-    wait, aheads = permit_wait(asked, now)
+    wait, of, aheads = permit_wait(asked, now)
   end
   if payload and wait == 0 then
     for j = 5, #claim do
@@ -49,7 +49,7 @@ for i, claim in ipairs(claims) do
     answers[i] = {'g', payload, aheads}
     granted[#granted + 1] = {id, attempt}
   elseif payload then
-    answers[i] = {'w', string.format('%.0f', wait)}
+    answers[i] = {'w', string.format('%.0f', wait), of}
   else
     answers[i] = {verdict or 's'}
   end

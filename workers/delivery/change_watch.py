@@ -11,6 +11,7 @@ online again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from threading import Event, Thread
 from typing import Protocol
 
@@ -23,6 +24,9 @@ from webhookd.store import administration, subscriptions
 from webhookd.store.database import Database
 
 JOIN_S = 5.0
+
+CHECK_UNUSABLE_S = 10.0
+"""How often subscriptions that this process cannot use are loaded again: without records no delivery does it."""
 
 _log = logs.get(__name__)
 
@@ -41,6 +45,9 @@ class CachedSubscriptions(Protocol):
 
     def drop_outdated(self, ids: Sequence[str], versions: Mapping[str, int]) -> None:
         """Drop those subscriptions in `ids` whose version in `versions` is newer or missing."""
+
+    def check_unusable(self) -> None:
+        """Load again the subscriptions that cannot be used. Raises StoreUnavailable."""
 
 
 class RequestAborter(Protocol):
@@ -72,6 +79,7 @@ class ChangeWatch:
         self._interval_s = interval_s
         self._monotonic = monotonic
         self._abort_at: float | None = None
+        self._unusable_checked_at = -inf
         self.store_error = ""
         """Why the last read of the database failed; empty when it did not."""
         self._stop = Event()
@@ -122,6 +130,10 @@ class ChangeWatch:
             versions = subscriptions.versions(session, ids) if ids else {}
         self._cache.drop_outdated(ids, versions)
         self._apply(switch)
+        now = self._monotonic()
+        if now - self._unusable_checked_at >= CHECK_UNUSABLE_S:
+            self._unusable_checked_at = now
+            self._cache.check_unusable()
 
     def _apply(self, switch: Administration) -> None:
         if switch.offline != self.offline:

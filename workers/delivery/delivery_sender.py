@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
-from webhookd.errors import SecretsUnreadable, StoreUnavailable
+from webhookd.errors import StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
 from webhookd.flow.attempt.endpoint_certificate import ReportedCertificate
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
@@ -100,9 +100,9 @@ class RequestTemplate:
     certificate: ReportedCertificate | None = None
 
 
-TemplateResult = RequestTemplate | StoreUnavailable | SecretsUnreadable | None
+TemplateResult = RequestTemplate | StoreUnavailable | UnusableSubscription | None
 """What the search for a delivery's template returns: the template; None if the delivery is stale; the error if the row
-cannot be read or decrypted at the moment."""
+cannot be read, decrypted or used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,7 @@ class ReportSender:
         self._changed = Condition()
         self._open: dict[str, _OpenSender] = {}
         self._finals: list[_FinalReport] = []
+        self._unclaimed: list[tuple[DeliveryRef, Report]] = []
         self._stopping = False
         self._ended = False
         self._give_up_by = inf
@@ -140,6 +141,12 @@ class ReportSender:
                 return
         _call_back([final], reached=False)
 
+    def send_unclaimed(self, ref: DeliveryRef, report: Report) -> None:
+        """Send a report about a delivery that is not claimed; returns at once. While Redis is down it is lost."""
+        with self._changed:
+            self._unclaimed.append((ref, report))
+            self._changed.notify()
+
     def stop_senders(self) -> None:
         """End every open sender after its current request."""
         with self._changed:
@@ -149,19 +156,20 @@ class ReportSender:
     def _run(self) -> None:
         while True:
             with self._changed:
-                if not self._finals and not self._stopping:
+                if not self._finals and not self._unclaimed and not self._stopping:
                     self._changed.wait(PROGRESS_INTERVAL_S if self._open else None)
                 finals, self._finals = self._finals, []
+                unclaimed, self._unclaimed = self._unclaimed, []
                 now = self._monotonic()
                 self._drop_lost(now)
                 open_senders = list(self._open.values())
-                if self._stopping and not finals:
+                if self._stopping and not finals and not unclaimed:
                     self._ended = True
                     return
             try:
                 # First the epochs: a report renews the lease, also that of a process that was frozen for long.
                 self._check_epochs([entry.sender for entry in open_senders])
-                self._send(finals, open_senders, now)
+                self._send(finals, unclaimed, open_senders, now)
                 finals = []
             except QueueUnavailable as error:
                 self._keep(finals, error)
@@ -178,11 +186,19 @@ class ReportSender:
                 "delivery_sender_lost", code="delivery_sender_lost", delivery=ref.id, subscription=ref.subscription
             )
 
-    def _send(self, finals: list[_FinalReport], open_senders: list[_OpenSender], now: float) -> None:
+    def _send(
+        self,
+        finals: list[_FinalReport],
+        unclaimed: list[tuple[DeliveryRef, Report]],
+        open_senders: list[_OpenSender],
+        now: float,
+    ) -> None:
         reports: defaultdict[str, list[Report]] = defaultdict(list)
         reported = []
         for final in finals:
             reports[final.ref.reply_to].append(final.report)
+        for ref, report in unclaimed:
+            reports[ref.reply_to].append(report)
         for entry in open_senders:
             if entry.sender.done != entry.reported_done or now - entry.reported_at >= HEARTBEAT_S:
                 report = entry.sender.progress()

@@ -12,27 +12,29 @@ from threading import Lock
 from typing import Any, Protocol
 
 from webhookd import logs
-from webhookd.errors import InvalidInput, SecretsUnreadable, StoreUnavailable, UnusableSetting, UnusableSubscription
-from webhookd.flow.attempt.authentication import constant_headers
+from webhookd.errors import (
+    InvalidInput,
+    SecretsUnreadable,
+    StoreUnavailable,
+    UnusableDestination,
+    UnusableSetting,
+    UnusableSubscription,
+)
 from webhookd.flow.attempt.endpoint_certificate import LatestCertificate, ReportedCertificate
-from webhookd.flow.attempt.secret_mask import SecretMask
-from webhookd.flow.attempt.signature import signer_of
-from webhookd.flow.attempt.success_codes import statuses_of
-from webhookd.flow.attempt.target import Target, request_head
-from webhookd.flow.attempt.tls_options import OPERATORS
-from webhookd.flow.batching.envelope import CONTENT_TYPE
-from webhookd.flow.destination import ClientCredentials, Destination, Tls
+from webhookd.flow.attempt.tls_options import FIELD, OPERATORS
+from webhookd.flow.destination import Tls
 from webhookd.flow.dispatch.host_limits import HostLimits
-from webhookd.flow.dispatch.request_quota import quotas_of
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.store import subscriptions
 from webhookd.store.database import Database
-from workers.delivery.access_tokens import TokenSource, TokenSources
+from workers.delivery.access_tokens import TokenSources
+from workers.delivery.bounded_templates import MAX_CACHED, BoundedTemplates
 from workers.delivery.delivery_sender import RequestTemplate, TemplateResult
+from workers.delivery.request_templates import unusable, usable_template
 
-MAX_CACHED = 10_000
-"""The most templates in memory, about 2 kB each. When there would be more, the oldest half is dropped."""
+CHECKED = 100
+"""How many subscriptions that cannot be used are loaded again at once."""
 
 SHOWN = 3
 """How many subscriptions an error names."""
@@ -69,9 +71,9 @@ class SubscriptionCache:
         self._tokens = tokens
         self._certificates = certificates
         self._lock = Lock()
-        self._templates: dict[str, RequestTemplate] = {}
+        self._templates = BoundedTemplates()
         self._latest: dict[str, int] = {}
-        self._unreadable: dict[str, SecretsUnreadable] = {}
+        self._unusable: dict[str, UnusableSubscription] = {}
 
     def invalidate(self, subscription_id: str, version: int) -> None:
         """Make deliveries of versions below this one stale, even while the database cannot be read."""
@@ -79,15 +81,15 @@ class SubscriptionCache:
             self._set_latest(subscription_id, version)
 
     def cached_ids(self) -> list[str]:
-        """The subscriptions that have a template in memory, or whose secrets could not be decrypted."""
+        """The subscriptions that have a template in memory, or cannot be used here."""
         with self._lock:
-            return [*self._templates, *self._unreadable]
+            return [*self._templates, *self._unusable]
 
     @property
     def secrets_error(self) -> str:
         """Which subscriptions' secrets cannot be decrypted here, and why; empty when there is none."""
         with self._lock:
-            unreadable = dict(self._unreadable)
+            unreadable = {id_: error for id_, error in self._unusable.items() if isinstance(error, SecretsUnreadable)}
         if not unreadable:
             return ""
         shown = ", ".join(sorted(unreadable)[:SHOWN])
@@ -100,42 +102,55 @@ class SubscriptionCache:
             for id_ in ids:
                 template = self._templates.get(id_)
                 if template is not None and (version := versions.get(id_, template.version + 1)) > template.version:
-                    del self._templates[id_]
+                    self._templates.drop(id_)
                     self._set_latest(id_, version)
                 if id_ not in versions:
-                    self._unreadable.pop(id_, None)
+                    self._unusable.pop(id_, None)
+
+    def check_unusable(self) -> None:
+        """Load again what cannot be used: the row may have been encrypted with another key. Raises StoreUnavailable."""
+        with self._lock:
+            ids = list(self._unusable)[:CHECKED]
+        if ids:
+            self._load(dict.fromkeys(ids, 0))
 
     def templates(self, refs: list[DeliveryRef]) -> list[TemplateResult]:
         """Return what there is for each delivery.
 
         Reads the database for versions that are not in memory, and blocks for that.
         """
-        wanted = {r.subscription for r in refs if self._version(r.subscription) < r.version and not self._outdated(r)}
+        missing = [r for r in refs if self._version(r.subscription) < r.version and not self._outdated(r)]
+        wanted = {ref.subscription: ref.version for ref in sorted(missing, key=lambda ref: ref.version)}
         try:
             if wanted:
-                self._load(sorted(wanted))
+                self._load(wanted)
         except StoreUnavailable as error:
             return [error if ref.subscription in wanted else self._cached(ref) for ref in refs]
         return [self._cached(ref) for ref in refs]
 
-    def _cached(self, ref: DeliveryRef) -> RequestTemplate | SecretsUnreadable | None:
-        unreadable = self._unreadable.get(ref.subscription)
-        if unreadable is not None and not self._outdated(ref):
-            return unreadable
+    def _cached(self, ref: DeliveryRef) -> RequestTemplate | UnusableSubscription | None:
+        if self._outdated(ref):
+            return None
         template = self._templates.get(ref.subscription)
-        if template is None or template.version != ref.version or self._outdated(ref):
+        if template is None or template.version < ref.version:
+            return self._unusable.get(ref.subscription)
+        if template.version != ref.version:
             return None
         return template if template.tls == OPERATORS else self._with_tls_context(ref.subscription, template)
 
-    def _with_tls_context(self, subscription_id: str, template: RequestTemplate) -> RequestTemplate | None:
-        """The template, whose requests keep the context while they are sent; None if it cannot be used."""
+    def _with_tls_context(
+        self, subscription_id: str, template: RequestTemplate
+    ) -> RequestTemplate | UnusableDestination:
+        """The template, whose requests keep the context while they are sent; the error if it cannot be used."""
         if self._tls_contexts is None:
-            return None
+            return UnusableDestination(f"{FIELD} needs contexts, which this process cannot make")
         try:
             context = self._tls_contexts.get(template.tls)
-        except (InvalidInput, UnusableSetting, OSError) as error:  # a file of the operators may be the cause
+        except (InvalidInput, UnusableSetting, OSError) as error:
             _log.error("tls_options_unusable", subscription=subscription_id, detail=str(error))
-            return None
+            if isinstance(error, InvalidInput):
+                return unusable(error, error.field)
+            return UnusableDestination(f"{FIELD} needs a file that the operator of webhookd has set, and that fails")
         return replace(template, target=replace(template.target, tls_context=context))
 
     def _set_latest(self, subscription_id: str, version: int) -> None:
@@ -149,72 +164,48 @@ class SubscriptionCache:
         template = self._templates.get(subscription_id)
         return -1 if template is None else template.version
 
-    def _load(self, ids: list[str]) -> None:
+    def _load(self, wanted: Mapping[str, int]) -> None:
+        """Load templates of at least these versions by id, and note which subscriptions cannot be used."""
         with self._database.transaction() as session:
-            loaded = subscriptions.load_opened(session, ids)
+            loaded = subscriptions.load_opened(session, sorted(wanted))
         with self._lock:
-            _make_room(self._templates, len(loaded))
             for id_, found in loaded.items():
-                self._note_unreadable(id_, found)
-                template = None
-                if not isinstance(found, UnusableSubscription):
-                    template = _template(found, self._host_limits, self._tokens)
-                if template is not None and template.version >= self._version(id_):
-                    self._templates[id_] = self._with_certificate(template)
+                template = (
+                    usable_template(found, self._host_limits, self._tokens)
+                    if isinstance(found, Subscription)
+                    else found
+                )
+                if isinstance(template, RequestTemplate):
+                    self._unusable.pop(id_, None)
+                    self._keep(id_, self._with_certificate(template))
+                elif not isinstance(found, Subscription) or found.version == wanted[id_]:
+                    self._note_unusable(id_, template, wanted[id_])
 
     def _with_certificate(self, template: RequestTemplate) -> RequestTemplate:
         if self._certificates is None or not template.target.tls:
             return template
         return replace(template, certificate=ReportedCertificate(self._certificates))
 
-    def _note_unreadable(self, id_: str, found: Subscription | UnusableSubscription) -> None:
-        if not isinstance(found, SecretsUnreadable):
-            self._unreadable.pop(id_, None)
-        elif id_ not in self._unreadable:
-            _make_room(self._unreadable)
-            self._unreadable[id_] = found
-            _log.error("secrets_unreadable", code=found.code, subscription=id_, detail=found.detail)
+    def _keep(self, id_: str, template: RequestTemplate) -> None:
+        if template.version >= self._version(id_):
+            self._templates.put(id_, template)
+
+    def _note_unusable(self, id_: str, error: UnusableSubscription, wanted: int) -> None:
+        if self._version(id_) >= wanted > 0:
+            return  # another thread has loaded the row meanwhile, after it was changed
+        known = self._unusable.get(id_)
+        _make_room(self._unusable)
+        self._unusable[id_] = error
+        if known is not None and (known.code, known.detail) == (error.code, error.detail):
+            return
+        if isinstance(error, SecretsUnreadable):
+            _log.error("secrets_unreadable", code=error.code, subscription=id_, detail=error.detail)
+        else:
+            _log.error("destination_unusable", code=error.code, subscription=id_, detail=error.detail)
 
 
-def _make_room(cached: dict[str, Any], more: int = 1) -> None:
-    """Drop the oldest half if `more` entries would be too many; the database still has the dropped entries."""
-    if len(cached) + more > MAX_CACHED:
+def _make_room(cached: dict[str, Any]) -> None:
+    """Drop the oldest half if one entry more would be too many; the database still has the dropped entries."""
+    if len(cached) >= MAX_CACHED:
         for id_ in list(cached)[: MAX_CACHED // 2]:
             del cached[id_]
-
-
-def _template(
-    subscription: Subscription, host_limits: HostLimits, tokens: TokenSources | None
-) -> RequestTemplate | None:
-    """Return the template of a subscription; None if its destination cannot be used."""
-    destination = subscription.destination
-    try:
-        target = Target.parse(destination.url)
-        head = request_head(target, constant_headers(destination), CONTENT_TYPE, destination.method)
-        success = statuses_of(destination.success_codes)
-        signer = signer_of(destination.signing)
-        source = _token_source(destination, tokens)
-    except InvalidInput:
-        return None  # ingest shows the same fault in the subscription's status
-    if source is None and isinstance(destination.authentication, ClientCredentials):
-        return None
-    return RequestTemplate(
-        version=subscription.version,
-        target=target,
-        head=head,
-        retry=subscription.retry,
-        mask=SecretMask(destination),
-        signer=signer,
-        success=success,
-        trace=all(name.lower() != "traceparent" for name, _ in destination.headers),
-        timeout_s=subscription.limits.timeout_s,
-        quotas=quotas_of(subscription.id, subscription.limits, host_limits.quota(target.host)),
-        tls=subscription.destination.tls,
-        tokens=source,
-    )
-
-
-def _token_source(destination: Destination, tokens: TokenSources | None) -> TokenSource | None:
-    if tokens is None or not isinstance(destination.authentication, ClientCredentials):
-        return None
-    return tokens.source(destination.authentication)

@@ -6,7 +6,8 @@ The order of steps, and the effect of a crash after each of them:
     1. look up templates   nothing is claimed yet: the task is delivered to another worker. While the database is
                            down, the deliveries whose template is not in memory are published again, each alone
     2. claim               the lease runs from here on: when it has run out, ingest dispatches again what is not
-                           settled. A delivery whose quota is used up is not claimed, but published again for later
+                           settled. A delivery whose quota is used up is not claimed, but published again for later.
+                           Ingest is told if that is more than a moment; otherwise it would publish a second copy
     3. send                likewise; what was acknowledged and not reported is sent twice
     4. report              likewise; the retry's payload is stored in the same step
     5. publish the retry   likewise, if the retry is lost
@@ -21,7 +22,7 @@ from typing import Protocol
 import msgspec
 
 from webhookd import logs
-from webhookd.errors import SecretsUnreadable, StoreUnavailable
+from webhookd.errors import SecretsUnreadable, StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import decode_batches
@@ -29,6 +30,7 @@ from webhookd.flow.dispatch.coordination import ClaimAnswer, ClaimDenied
 from webhookd.flow.dispatch.request_quota import (
     HORIZON_S,
     RETRY_HORIZON_S,
+    HeldBy,
     NotNow,
     PermitRequest,
     Permitted,
@@ -48,13 +50,16 @@ from workers.delivery.report_sender import ReportSender
 SPREAD = 0.25
 """The waits of deliveries whose quota is used up are made longer by a random part of this."""
 
+REPORTED_S = 1.0
+"""A delivery is reported as waiting for its quota each time that it has waited, or will wait, for so long."""
+
 BACK_OFF_S = 2.0
 """How long a delivery that is not claimed yet waits when the database or Redis is down."""
 
 _log = logs.get(__name__)
 
 PublishRetry = Callable[[DeliveryRef, float], None]
-"""Publishes one delivery with a countdown in seconds."""
+"""Publishes one delivery with a countdown in seconds: retries in the queue for retries, others in their own queue."""
 
 Ended = SimpleQueue[DeliverySender | None]
 """One entry for each delivery that has ended: its sender if the report reached ingest, else None."""
@@ -126,8 +131,7 @@ class TaskHandler:
         _publish_unread_again(found, publish_retry)
         ended: Ended = SimpleQueue()
         waiting = self._report_stale([ref for ref, template in found if template is None], ended)
-        unreadable = [ref for ref, template in found if isinstance(template, SecretsUnreadable)]
-        waiting += self._report_unsent(unreadable, ReportKind.UNREADABLE, ended)
+        waiting += self._report_unable(found, ended)
         if sendable:
             claimed_at = self._clocks.monotonic()
             answers = self._claims.claim([ref for ref, _ in sendable], self._needed(sendable))
@@ -167,7 +171,17 @@ class TaskHandler:
         for (ref, _), answer in zip(sendable, answers, strict=True):
             if isinstance(answer, NotNow):
                 _log.debug("delivery_paced", delivery=ref.id, subscription=ref.subscription, wait_s=answer.wait_s)
-                publish_retry(ref, answer.wait_s * (1.0 + SPREAD * self._clocks.chance()))
+                wait_s = answer.wait_s * (1.0 + SPREAD * self._clocks.chance())
+                publish_retry(self._report_wait(ref, wait_s, answer.held_by), wait_s)
+
+    def _report_wait(self, ref: DeliveryRef, wait_s: float, held_by: HeldBy) -> DeliveryRef:
+        """Report the wait if it is long together with those before it; returns the reference to publish."""
+        unreported_s = ref.unreported_s + wait_s
+        if unreported_s >= REPORTED_S:
+            report = Report(ReportKind.WAITING, ref.id, ref.attempt, wait_s=wait_s, detail=held_by)
+            self._report_sender.send_unclaimed(ref, report)
+            unreported_s = 0.0
+        return msgspec.structs.replace(ref, unreported_s=unreported_s)
 
     def _next(self, ended: Ended) -> DeliverySender | None:
         """Return the next sender that has ended; a sender that never ends, by a bug, must not block the thread."""
@@ -183,10 +197,18 @@ class TaskHandler:
             _log.info("delivery_stale", delivery=ref.id, subscription=ref.subscription, lanes=[*ref.lanes])
         return self._report_unsent(refs, ReportKind.STALE, ended)
 
-    def _report_unsent(self, refs: list[DeliveryRef], kind: ReportKind, ended: Ended) -> int:
+    def _report_unable(self, found: Sequence[tuple[DeliveryRef, TemplateResult]], ended: Ended) -> int:
+        """Report the deliveries whose subscriptions this worker cannot use. Returns how many there are."""
+        unable = [(ref, error) for ref, error in found if isinstance(error, UnusableSubscription)]
+        for ref, error in unable:
+            kind = ReportKind.UNREADABLE if isinstance(error, SecretsUnreadable) else ReportKind.UNUSABLE
+            self._report_unsent([ref], kind, ended, error.detail if kind is ReportKind.UNUSABLE else "")
+        return len(unable)
+
+    def _report_unsent(self, refs: list[DeliveryRef], kind: ReportKind, ended: Ended, detail: str = "") -> int:
         """Report that these deliveries are not sent, and why. Returns how many there are."""
         for ref in refs:
-            report = Report(kind, ref.id, ref.attempt)
+            report = Report(kind, ref.id, ref.attempt, detail=detail)
             self._report_sender.send_final(ref, report, lambda _reached: ended.put(None))
         return len(refs)
 
@@ -270,6 +292,7 @@ def _next_attempt(sender: DeliverySender) -> DeliveryRef:
         attempt=sender.ref.attempt + 1,
         records=failed.records,
         batches=1,
+        unreported_s=0.0,
         failures=sender.failures_before,
     )
 

@@ -46,12 +46,15 @@ def register(app: Celery, handler: Callable[[], Handler], clock: CoordinationClo
 
 
 def _retry(task: Task, ref: DeliveryRef, waiting: dict[str, Any]) -> None:
-    """Publish a retry. If that fails, ingest dispatches the delivery again when its lease has run out."""
+    """Publish a retry; a first attempt that was not claimed stays in its queue.
+
+    If that fails, ingest dispatches the delivery again: a retry when its lease has run out, another one sooner.
+    """
     try:
         task.retry(
             args=[[ref_to_wire(ref)]],
             kwargs={},
-            queue=RETRY,
+            queue=RETRY if ref.attempt else None,
             throw=False,
             task_id=str(uuid4()),
             argsrepr=describe([ref]),

@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields
 
-from webhookd.flow.dispatch.dispatch_pace import HeldBy
+from webhookd.flow.dispatch.request_quota import HeldBy
 from webhookd.flow.status.activity import Event
 from webhookd.flow.status.delivery_status import DeliveryState
 from webhookd.flow.status.endpoint_certificate import CertificateState

@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,11 +106,37 @@ def test_equal_options_share_a_context_and_their_number_is_bounded(monkeypatch: 
     made = Certificates()
     options = [UNVERIFIED, Tls(ca_certificates=made.authority), Tls(ca_certificates=made.authority, verify=False)]
     kept = contexts(egress_tls_skip_verify="allowed")
-    first, second = kept.get(options[0]), kept.get(options[1])
+    first, second = kept.get(options[0]), weakref.ref(kept.get(options[1]))
     assert kept.get(replace(options[0])) is first
     kept.get(options[2])
     assert kept.get(options[0]) is first
-    assert kept.get(options[1]) is not second
+    assert second() is None
+
+
+def test_context_with_an_open_connection_is_found_however_many_others_there_are(
+    tls_testbed: HttpTestbed, private_server: tuple[Certificates, HostileServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_contexts, "CONTEXTS_KEPT", 1)
+    made, server = private_server
+    kept, loop, own = contexts(), tls_testbed.loop(), Tls(ca_certificates=made.authority)
+
+    def sent() -> int:
+        target = replace(tls_testbed.target(server), tls_context=kept.get(own))
+        return response(tls_testbed.submit(loop, target).wait()[0]).status
+
+    assert sent() == 200
+    assert holds_on_loop(loop, lambda: loop.open_exchanges == 0)
+    for number in range(3):
+        kept.get(made.identity(f"{number}.test"))
+    assert (sent(), server.accepted) == (200, 1)
+
+
+def test_unverified_context_reads_no_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> ssl.SSLContext:
+        raise AssertionError("it reads them")
+
+    monkeypatch.setattr(ssl, "create_default_context", refuse)
+    contexts(egress_tls_skip_verify="allowed").get(UNVERIFIED)
 
 
 def test_key_that_openssl_refuses_names_the_field() -> None:

@@ -20,7 +20,7 @@ from tests.harness.hostile_server import OK, Peer
 from tests.harness.http_testbed import Authority, HttpTestbed, response
 from tests.harness.subscriptions import document
 from webhookd.edges.http_client.tls_contexts import TlsContexts
-from webhookd.errors import UnusableSubscription
+from webhookd.errors import UnusableDestination, UnusableSubscription
 from webhookd.flow.destination import Tls
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.settings import Settings
@@ -181,7 +181,9 @@ class TestWhereVerificationMayBeLeftOut:
         id_ = create(client, {"verify": "no"}).rpartition("/")[2]
         withdrawn = Settings.model_validate({})
         delivery = delivery_of(id_)
-        assert SubscriptionCache(database, tls_contexts=TlsContexts(withdrawn)).templates([delivery]) == [None]
+        (found,) = SubscriptionCache(database, tls_contexts=TlsContexts(withdrawn)).templates([delivery])
+        assert isinstance(found, UnusableDestination)
+        assert found.detail.startswith("destination.webhook.tls.verify is no, which this installation does not allow")
         _confirm_tls(Settings(egress_tls_skip_verify="allowed"), Tls(verify=False))
         with pytest.raises(UnusableSubscription, match=r"destination.webhook.tls.verify is no"):
             _confirm_tls(withdrawn, Tls(verify=False))

@@ -10,8 +10,8 @@ from webhookd.flow.batching.throughput import ThroughputEstimate
 from webhookd.flow.destination import RateLimit, RateUnit
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
-from webhookd.flow.dispatch.dispatch_pace import ASSUMED_LOST_S, BURST_S, LEAD_S, REFUSED_S, SHOWN_S, HeldBy
-from webhookd.flow.dispatch.request_quota import Quota
+from webhookd.flow.dispatch.dispatch_pace import ASSUMED_LOST_S, BURST_S, LEAD_S, REFUSED_S, SHOWN_S
+from webhookd.flow.dispatch.request_quota import HeldBy, Quota
 
 PER_SECOND, BURST = 10.0, 4
 BUSY = LoggedExchange(0.0, "msg_0", 429, error="http_429")
@@ -138,6 +138,30 @@ def test_delivery_that_workers_refuse_holds_back_the_others(age_s: float, leaves
     lane_of(made, 1).delivery = None
     fill(made, 1, [41])
     assert bool(made.ready(age_s)) is leaves
+
+
+def test_delivery_that_a_worker_has_refused_holds_back_the_others_until_it_is_claimed() -> None:
+    made, in_flight = filled(rate(burst=100), lanes=2, records=1), in_flight_deliveries()
+    (refused, _) = made.ready(0.0)
+    in_flight.published(refused, 0.0)
+    lane_of(made, 1).delivery = None
+    fill(made, 1, [41])
+    in_flight.apply(about(refused, ReportKind.WAITING, wait_s=60.0, detail=HeldBy.HOST_LIMIT), 0.0)
+    alone = made.pace.why_held(60.0)
+    held = [made.ready(now) for now in (0.0, 30.0, 60.0 + ASSUMED_LOST_S - 0.01)]
+    assert (held, alone, made.pace.why_held(60.0)) == ([[]] * 3, HeldBy.HOST_LIMIT, HeldBy.HOST_LIMIT)
+    in_flight.apply(about(refused, ReportKind.STARTED), 60.0)
+    assert (len(made.ready(60.0)), made.pace.why_held(70.0)) == (1, "")
+
+
+def test_delivery_that_a_worker_has_refused_and_lost_holds_nothing_back() -> None:
+    made, in_flight = filled(rate(burst=100), lanes=2, records=1), in_flight_deliveries()
+    (refused, _) = made.ready(0.0)
+    in_flight.published(refused, 0.0)
+    lane_of(made, 1).delivery = None
+    fill(made, 1, [41])
+    in_flight.apply(about(refused, ReportKind.WAITING, wait_s=60.0, detail="of a later version"), 0.0)
+    assert (made.pace.why_held(1.0), len(made.ready(60.0 + ASSUMED_LOST_S))) == ("", 1)
 
 
 def test_due_retry_comes_before_new_deliveries() -> None:

@@ -282,6 +282,9 @@ class GivenBack:
         """Note them."""
         self.batches.extend(batches)
 
+    def refused(self, reason: str, until: float) -> None:
+        """Hold nothing back."""
+
 
 def test_tokens_of_unsent_batches_are_given_back() -> None:
     seen, pace = scene(refused((0, 0)), [6], size=2), GivenBack()

@@ -11,7 +11,8 @@ from webhookd.flow.settlement.policy_confirmation import MARKER_TIMEOUT_S, Polic
 
 SILENT_S = TIMEOUTS.lease_s + TIMEOUTS.request_deadline_s
 LONGEST_S = TIMEOUTS.lease_s + LONGEST_TIMEOUT_S
-ENDS = [ReportKind.RETRY, ReportKind.FINISHED, ReportKind.EXHAUSTED, ReportKind.STALE, ReportKind.GONE]
+ENDS = [ReportKind.RETRY, ReportKind.FINISHED, ReportKind.EXHAUSTED, ReportKind.DIVISIBLE, ReportKind.GONE]
+UNSENT_COPIES = [ReportKind.STALE, ReportKind.UNREADABLE, ReportKind.UNUSABLE, ReportKind.WAITING]
 
 
 class Scene:
@@ -97,6 +98,18 @@ def test_claimed_delivery_is_waited_for_until_it_ends(scene: Scene, end: ReportK
     scene.report(delivery.id, ReportKind.PROGRESS)
     assert scene.confirmed_now() == []
     scene.report(delivery.id, end)
+    assert scene.confirmed_now() == [1]
+
+
+@pytest.mark.parametrize("kind", UNSENT_COPIES)
+def test_second_copy_that_was_not_claimed_says_nothing_about_the_claimed_one(scene: Scene, kind: ReportKind) -> None:
+    delivery = scene.claimed()
+    drop(delivery)
+    scene.request(1)
+    scene.read_marker()
+    scene.report(delivery.id, kind)
+    assert scene.confirmed_now() == []
+    scene.report(delivery.id, ReportKind.FINISHED)
     assert scene.confirmed_now() == [1]
 
 

@@ -105,6 +105,18 @@ def test_unreadable_secrets_are_a_problem_at_once_until_no_worker_says_so_for_a_
     assert (begun, waiting, kept, after(scene, 1.0)[0]) == (*["secrets_unreadable"] * 3, "")
 
 
+def test_unusable_destination_is_a_problem_with_the_reason_that_the_worker_gives() -> None:
+    scene, reason = Scene(), "destination.webhook.signing has 5 bytes"
+    scene.consumer.stall_check.delivery_ended(ReportKind.UNUSABLE, reason)
+    begun = after(scene, 600.0)
+    scene.consumer.stall_check.delivery_ended(ReportKind.WAITING)
+    waits = after(scene, 600.0)
+    scene.consumer.stall_check.delivery_ended(ReportKind.UNUSABLE, reason)
+    scene.consumer.stall_check.delivery_ended(ReportKind.FINISHED)
+    assert (begun, waits, after(scene, 29.0)) == (*[("destination_unusable", reason)] * 3,)
+    assert after(scene, 1.0) == ("", "")
+
+
 def test_failed_reading_is_over_after_a_minute_without_a_failure() -> None:
     scene = Scene()
     scene.consumer.begin_problem("consumer_failed", "beyond use", standing=True)

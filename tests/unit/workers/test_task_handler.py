@@ -20,13 +20,14 @@ from tests.harness.delivery_senders import (
     template,
     wait_for_reports,
 )
-from webhookd.errors import QueueUnavailable, SecretsUnreadable, StoreUnavailable
+from tests.harness.lanes import MIDDLE
+from webhookd.errors import QueueUnavailable, SecretsUnreadable, StoreUnavailable, UnusableDestination
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
 from webhookd.flow.batching.batch import decode_batches, encode_batches
 from webhookd.flow.destination import RateLimit
-from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication
-from webhookd.flow.dispatch.request_quota import PermitRequest, Quota
+from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication, ReportFlush
+from webhookd.flow.dispatch.request_quota import FULL_WAIT_S, PermitRequest, Permitted, Quota, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.delivery_sender import DeliverySender, TemplateResult
@@ -57,12 +58,13 @@ class Endpoint:
 
 
 class Templates:
-    """The template of each subscription; None for `outdated` ones, an error for `unreadable` and `sealed` ones."""
+    """The template of each subscription; None for `outdated` ones, an error for those in the other sets."""
 
     def __init__(self, retry: Retry) -> None:
         self.outdated: set[str] = set()
         self.unreadable: set[str] = set()
         self.sealed: set[str] = set()
+        self.unusable: set[str] = set()
         self._template = template(retry)
 
     def limit(self, quota: Quota) -> None:
@@ -77,6 +79,8 @@ class Templates:
             return StoreUnavailable()
         if subscription in self.sealed:
             return SecretsUnreadable()
+        if subscription in self.unusable:
+            return UnusableDestination("destination.webhook.tls.client_key cannot be used")
         return None if subscription in self.outdated else self._template
 
 
@@ -209,6 +213,17 @@ def test_delivery_whose_secrets_are_unreadable_is_reported_and_the_others_are_se
     assert sorted(scene.ends(2)) == [("d1", ReportKind.FINISHED, 3), ("d2", ReportKind.UNREADABLE, 0)]
 
 
+def test_unusable_destination_is_reported_with_the_reason_and_the_others_are_sent(build: Build) -> None:
+    scene = build()
+    scene.templates.unusable.add("s2")
+    scene.deliver(scene.published("d1"), scene.published("d2", subscription="s2"))
+    reports = wait_for_reports(scene.coordination, 3, but=ReportKind.PROGRESS)
+    (unusable,) = [report for report in reports if report.delivery == "d2"]
+    assert unusable.kind is ReportKind.UNUSABLE
+    assert unusable.detail == "destination.webhook.tls.client_key cannot be used"
+    assert len(scene.endpoint.received) == 3
+
+
 @pytest.mark.parametrize("how", ["outdated", "revoked"])
 def test_stale_delivery_is_not_sent(build: Build, how: str) -> None:
     scene = build()
@@ -319,7 +334,28 @@ def test_delivery_without_room_is_published_again_unchanged(build: Build) -> Non
     again, wait_s = scene.retries.get_nowait()
     assert (scene.endpoint.received, again) == ([b"body-0"], second)
     assert 99.0 < wait_s < 100.0 * (1 + SPREAD)
-    assert scene.ends(2) == [("d1", ReportKind.FINISHED, 1)]
+    reports = wait_for_reports(scene.coordination, 3, but=ReportKind.PROGRESS)
+    (waiting,) = [report for report in reports if report.delivery == "d2"]
+    assert (waiting.kind, waiting.wait_s, waiting.detail) == (ReportKind.WAITING, wait_s, "rate_limit")
+
+
+def test_short_waits_are_reported_together_and_the_delivery_stays_claimable(build: Build) -> None:
+    scene = build()
+    scene.templates.limit(ONE_AT_A_TIME)
+    permit = PermitRequest(quotas=(ONE_AT_A_TIME,), lasts_s=PATIENCE_S)
+    (held,) = scene.coordination.claim([scene.published("other", batches=1)], [permit])
+    assert isinstance(held, Permitted)
+    again, waits = scene.published("d1", batches=1), []
+    for _ in range(10):
+        scene.deliver(again)
+        again, wait_s = scene.retries.get_nowait()
+        waits.append(wait_s)
+    scene.coordination.send_reports(ReportFlush(reports={}, permits=[UsedPermit(permit=held.permit, taken=(0,))]))
+    scene.deliver(again)
+    reports = wait_for_reports(scene.coordination, 5, but=ReportKind.PROGRESS)
+    kinds = [report.kind for report in reports if report.delivery == "d1"]
+    assert sum(waits) == pytest.approx(10 * FULL_WAIT_S * (1 + SPREAD * MIDDLE))
+    assert sorted(kinds) == [ReportKind.STARTED, ReportKind.FINISHED, ReportKind.WAITING, ReportKind.WAITING]
 
 
 def test_permit_is_given_back_with_the_report(build: Build) -> None:

@@ -17,7 +17,7 @@ from workers.celery_app import build_celery
 from workers.celery_countdown import HEADER
 from workers.coordination_clock import CoordinationClock
 from workers.delivery.task_handler import BACK_OFF_S
-from workers.delivery.tasks import register
+from workers.delivery.tasks import Handler, register
 from workers.task_names import DELIVER, FIRST, RETRY
 
 NOW = 1_700_000_000.0
@@ -49,7 +49,7 @@ class Broker:
 
     def run(
         self,
-        handler: UnavailableHandler | FailingHandler,
+        handler: Handler,
         refs: list[DeliveryRef],
         queue: str,
         headers: dict[str, Any] | None = None,
@@ -100,6 +100,22 @@ def test_failed_delivery_goes_to_the_retry_queue(broker: Broker) -> None:
     ((headers, again),) = broker.queued(RETRY)
     assert (again, broker.queued(FIRST)) == ([ref("d1", attempt=1)], [])
     assert (bool(headers["eta"]), headers["argsrepr"]) == (True, describe(again))
+
+
+class RefusingHandler:
+    """Publishes every delivery again unchanged, as after a claim that a quota has refused."""
+
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
+        for one in refs:
+            publish_retry(one, 2.0)
+
+
+@pytest.mark.parametrize(("attempt", "queue"), [(0, FIRST), (0, RETRY), (1, RETRY)])
+def test_delivery_that_was_not_claimed_keeps_its_queue(broker: Broker, attempt: int, queue: str) -> None:
+    one = ref("d1", attempt=attempt)
+    broker.run(RefusingHandler(), [one], queue)
+    ((headers, again),) = broker.queued(queue)
+    assert (again, bool(headers["eta"]), headers["id"] != "task-1") == ([one], True, True)
 
 
 def test_each_retry_is_a_task_of_its_own(broker: Broker) -> None:

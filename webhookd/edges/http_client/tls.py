@@ -19,17 +19,17 @@ _CERTIFICATES_KEPT = 8192  # about 0.3 kB each
 _HAS_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL
 
 
-def client_context(ca_file: Path | None, cert_file: Path | None = None, key_file: Path | None = None) -> ssl.SSLContext:
+def client_context(
+    ca_file: Path | None, cert_file: Path | None = None, key_file: Path | None = None, *, verify: bool = True
+) -> ssl.SSLContext:
     """Build a context that verifies certificate and host name against the system's authorities and those in `ca_file`.
 
+    Without `verify` it has no authorities; the caller must switch the verification off, or no handshake succeeds.
     Where the system has no authorities, certifi's are used. TLS 1.2 at least; no renegotiation, which would make a
     write wait for a read. The certificate in `cert_file` is sent to endpoints that request one. Reads files: call it
     once. Raises UnusableSetting, which names the setting of an unusable file.
     """
-    context = ssl.create_default_context()
-    paths = ssl.get_default_verify_paths()
-    if not paths.cafile and not paths.capath:
-        context.load_verify_locations(certifi.where())
+    context = _with_authorities() if verify else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca_file is not None:
         load_authorities(context, ca_file, "egress_ca_file")
     if cert_file is not None:
@@ -45,6 +45,14 @@ def client_context(ca_file: Path | None, cert_file: Path | None = None, key_file
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _with_authorities() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    paths = ssl.get_default_verify_paths()
+    if not paths.cafile and not paths.capath:
+        context.load_verify_locations(certifi.where())
     return context
 
 

@@ -64,6 +64,10 @@ NOT_DECRYPTED = (
     "webhookd cannot decrypt the secrets of the subscription, such as the values of its headers, and sends nothing "
     "without them. It keeps the position and continues automatically when it can decrypt them."
 )
+DESTINATION_UNUSED = (
+    "webhookd cannot use the options of the destination that are named above, and sends nothing. It keeps the position "
+    "and continues automatically when it can use them."
+)
 DEAD_LETTERS_WAIT = "The partition waits. webhookd continues automatically once the dead letters are stored."
 UNREADABLE_PAUSED = (
     "webhookd has stopped at the first record of the series that it cannot decode; a few of these records are stored "
@@ -127,6 +131,10 @@ FIX_KEYS = (
     "Ask the operator of webhookd to check the keys of the workers (WEBHOOKD_SECRET_KEYS). If the key is lost, save "
     "the subscription again with the secrets written out."
 )
+FIX_DESTINATION = (
+    "Correct the field that is named above and save the subscription. If its value is correct, ask the operator of "
+    "webhookd to check the version and the settings of the workers (WEBHOOKD_EGRESS_…)."
+)
 FIX_STORE = "Ask the operator of webhookd why the database does not take the rows. The log shows the errors."
 FIX_UNREADABLE = (
     "Values must be JSON in UTF-8. Let the producers write JSON without a schema-registry header, compression or "
@@ -154,6 +162,7 @@ PROBLEM_ADVICE: Mapping[str, tuple[str, str]] = {
     "deliveries_unclaimed": (NOT_SENT, FIX_WORKERS),
     "deliveries_stale": (NOT_SENT, FIX_WORKERS),
     "secrets_unreadable": (NOT_DECRYPTED, FIX_KEYS),
+    "destination_unusable": (DESTINATION_UNUSED, FIX_DESTINATION),
     "dead_letters_waiting": (DEAD_LETTERS_WAIT, FIX_STORE),
     "kafka_unavailable": (KAFKA_DOWN, FIX_INSIDE),
     "kafka_authentication_failed": (KAFKA_REFUSES, FIX_LOGIN),

@@ -12,9 +12,12 @@ from webhookd.flow.attempt.endpoint_certificate import Validity
 
 
 class ReportKind(IntEnum):
-    """What is reported. STARTED and PROGRESS are sent during an attempt; each other kind ends it.
+    """What is reported. STARTED and PROGRESS are sent during an attempt, WAITING before it; each other kind ends it.
 
     UNREADABLE: the worker cannot decrypt the secrets of the subscription, so nothing was sent.
+    UNUSABLE: it cannot use the destination, so nothing was sent; `detail` names the field and the reason.
+    WAITING: a quota is used up, so the task was published again for after `wait_s`; `detail` names what is used up, as
+    `limited_by` in the status does.
     """
 
     STARTED = 0
@@ -26,6 +29,8 @@ class ReportKind(IntEnum):
     GONE = 6
     DIVISIBLE = 7
     UNREADABLE = 8
+    UNUSABLE = 9
+    WAITING = 10
 
 
 class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -48,9 +53,11 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """How far one attempt of a delivery has got.
 
     `done` counts the batches acknowledged since the attempt began, and `sending_s` is how long their requests took.
-    `wait_s` is the countdown of a scheduled retry, or the wait that an endpoint asked for when no retry is left.
+    `wait_s` is the countdown of a scheduled retry, or the wait that an endpoint asked for when no retry is left, or
+    that for a quota.
     `success` is the last acknowledged exchange, `failure` the one that stopped the attempt. `certificate` is
-    the validity of the endpoint's certificate, None if there is nothing new about it.
+    the validity of the endpoint's certificate, None if there is nothing new about it. `detail` is for the kinds that
+    say why nothing was sent.
     """
 
     kind: ReportKind
@@ -62,6 +69,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     success: LoggedExchange | None = None
     failure: LoggedExchange | None = None
     certificate: Validity | None = None
+    detail: str = ""
 
 
 PLAUSIBLE_AGE_S = 60.0

@@ -38,6 +38,11 @@ class SecretMask:
         """Without the secrets."""
         return f"SecretMask({len(self._forms)} forms)"
 
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of all forms."""
+        return sum(map(len, self._forms))
+
     def masked(self, text: bytes) -> bytes:
         """The text with the mask in place of each secret, also of one that is cut off at the end of the text."""
         for beginning in self._beginnings:

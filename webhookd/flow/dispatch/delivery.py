@@ -45,6 +45,9 @@ class Pace(Protocol):
     def give_back(self, batches: Sequence[Batch]) -> None:
         """Give back the tokens of batches that were not sent."""
 
+    def refused(self, reason: str, until: float) -> None:
+        """Note that a worker has refused a delivery until then."""
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Delivery:
@@ -61,7 +64,8 @@ class Delivery:
     threads       `shared_task` is the number of the task that it shares, 0 for a task of its own. `thread_share` is its
                   part of the thread that runs the task. `last_progress_at` is when a worker claimed it, or when the
                   endpoint last acknowledged a batch
-    pace          `paced` says that its requests may have to wait for one another
+    pace          `paced` says that its requests may have to wait for one another, `refused` that a worker has not
+                  claimed it, because a quota is used up, and will try again at `claimable_at`
     """
 
     id: str
@@ -91,6 +95,7 @@ class Delivery:
     early_attempts: int = 0
     pace: Pace | None = None
     paced: bool = False
+    refused: bool = False
 
     @property
     def current(self) -> bool:

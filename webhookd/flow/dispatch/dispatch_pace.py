@@ -8,14 +8,15 @@ retry_after               the endpoint has answered with `Retry-After`          
 slow_down                 it has answered 429 or 503 (slow_down.py)                   the next token
 rate_limit, host_limit    the tokens are used up                                      the next token
 max_concurrent_requests   as many deliveries are in flight as may be open             one ends
-(as before)               workers have refused a delivery: it has waited for          it is claimed
+(the worker's reason)     a worker has refused a delivery, and said so                it is claimed, or has not been
+                                                                                      for 5 s after its wait
+(as before)               workers may have refused a delivery: it has waited for      it is claimed
                           0.5 s, and less than 5 s
 
 Retries are sent by workers at their time. One that is due comes before what is dispatched here, by the last row.
 """
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 from math import inf
 
 from webhookd.flow.attempt.attempt_report import LoggedExchange
@@ -25,7 +26,7 @@ from webhookd.flow.attempt.retry import LONGEST_RETRY_AFTER_S
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.destination import RateLimit
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
-from webhookd.flow.dispatch.request_quota import HORIZON_S, Quota, tightest_concurrency
+from webhookd.flow.dispatch.request_quota import HORIZON_S, HeldBy, Quota, tightest_concurrency
 from webhookd.flow.dispatch.slow_down import SlowDown
 
 UNAVAILABLE_STATUS = 503
@@ -49,16 +50,6 @@ endpoint that has just refused requests should not get many at once."""
 
 MAX_BATCHES = 20_000
 """Batches in one delivery. It bounds what is sent twice when a worker dies, and the size of the delivery's report."""
-
-
-class HeldBy(StrEnum):
-    """Why records wait although their endpoint accepts requests; see the table above."""
-
-    RETRY_AFTER = "retry_after"
-    SLOW_DOWN = "slow_down"
-    RATE_LIMIT = "rate_limit"
-    HOST_LIMIT = "host_limit"
-    CONCURRENCY = "max_concurrent_requests"
 
 
 class TokenBucket:
@@ -97,11 +88,13 @@ class DispatchPace:
 
     def __init__(self, quotas: Sequence[Quota] = (), target_s: float = HORIZON_S) -> None:
         self._max_concurrent = tightest_concurrency(quotas)
-        self._buckets = [TokenBucket(quota, _reason_of(quota), target_s) for quota in quotas if quota.rate]
+        self._buckets = [TokenBucket(quota, quota.rate_held_by, target_s) for quota in quotas if quota.rate]
         self._slow_down = SlowDown()
         self._slowed = TokenBucket(Quota(subject=""), HeldBy.SLOW_DOWN, LEAD_S)
         self._held_by = HeldBy.RATE_LIMIT
-        self._held_at = -inf
+        self._held_until = -inf
+        self._refused_by = HeldBy.RATE_LIMIT
+        self._refused_until = -inf
 
     def room(self, deliveries: Iterable[Delivery], now: float) -> "Room | None":
         """Return what may leave now beside these deliveries in flight; None for everything."""
@@ -121,13 +114,19 @@ class DispatchPace:
 
     def why_held(self, now: float) -> str:
         """Why records were held back a moment ago; empty if they were not."""
-        return self._held_by.value if now - self._held_at < SHOWN_S else ""
+        return self._held_by.value if now - self._held_until < SHOWN_S else ""
 
     def held(self, reason: HeldBy, now: float) -> None:
         """Note that records are held back."""
-        self._held_by, self._held_at = reason, now
+        self._held_by, self._held_until = reason, max(now, self._held_until)
         if reason is HeldBy.SLOW_DOWN:
             self._slow_down.needed(now)
+
+    def refused(self, reason: str, until: float) -> None:
+        """Note that a worker has refused a delivery until then; `reason` is empty, or unknown, in another version."""
+        if reason in set(HeldBy):
+            self._refused_by = self._held_by = HeldBy(reason)
+            self._refused_until = self._held_until = max(until, self._refused_until)
 
     def reported(self, acknowledged: int, failure: LoggedExchange | None, now: float) -> None:
         """Count acknowledged requests, and slow down if the endpoint asks for it."""
@@ -157,6 +156,8 @@ class DispatchPace:
         in_flight = 0
         for delivery in deliveries:
             unclaimed_s = delivery.unclaimed_s(now)
+            if delivery.refused and unclaimed_s < ASSUMED_LOST_S:
+                return 0
             if delivery.stage is DeliveryStage.RETRYING and not 0 <= unclaimed_s < ASSUMED_LOST_S:
                 continue
             if REFUSED_S < unclaimed_s < ASSUMED_LOST_S:
@@ -168,14 +169,11 @@ class DispatchPace:
         """Whether nothing may be dispatched because of `Retry-After`."""
         return now < self._slow_down.not_before
 
-    @property
-    def has_concurrency(self) -> bool:
-        """Whether the number of deliveries in flight is limited."""
-        return self._max_concurrent is not None
-
-
-def _reason_of(quota: Quota) -> HeldBy:
-    return HeldBy.HOST_LIMIT if quota.of_host else HeldBy.RATE_LIMIT
+    def full_because(self, now: float, buckets: Sequence[TokenBucket]) -> HeldBy:
+        """Why no further delivery may be in flight."""
+        if now < self._refused_until + ASSUMED_LOST_S:
+            return self._refused_by
+        return HeldBy.CONCURRENCY if self._max_concurrent is not None or not buckets else buckets[0].held_by
 
 
 class Room:
@@ -213,6 +211,4 @@ class Room:
         for bucket in self._buckets:
             if bucket.starts_at(bucket.quota.tokens(1, records), self._now) > self._now + LEAD_S:
                 return bucket.held_by
-        if self._deliveries >= 1:
-            return None
-        return HeldBy.CONCURRENCY if self._pace.has_concurrency or not self._buckets else self._buckets[0].held_by
+        return None if self._deliveries >= 1 else self._pace.full_because(self._now, self._buckets)

@@ -15,6 +15,7 @@ delivery gives back the permit and the tokens that it has not used. The permit o
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from webhookd.flow.destination import RateLimit, RateUnit, RequestLimits
 
@@ -32,6 +33,16 @@ FULL_WAIT_S = 0.2
 
 LONGEST_AHEAD_S = 120.0
 """A bucket is never reserved further ahead than this, beyond its burst: then the store's clock was set back."""
+
+
+class HeldBy(StrEnum):
+    """Why records wait although their endpoint accepts requests; the table in dispatch_pace.py says until when."""
+
+    RETRY_AFTER = "retry_after"
+    SLOW_DOWN = "slow_down"
+    RATE_LIMIT = "rate_limit"
+    HOST_LIMIT = "host_limit"
+    CONCURRENCY = "max_concurrent_requests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +72,11 @@ class Quota:
     def of_host(self) -> bool:
         """Whether its subject is a host."""
         return self.subject.startswith(HOST)
+
+    @property
+    def rate_held_by(self) -> HeldBy:
+        """The reason while its tokens are used up."""
+        return HeldBy.HOST_LIMIT if self.of_host else HeldBy.RATE_LIMIT
 
     def tokens(self, requests: int, records: int) -> int:
         """How many tokens these requests, with so many records together, take."""
@@ -109,6 +125,7 @@ class NotNow:
     """The delivery is not claimed: a quota is used up. It may be asked for again after `wait_s`."""
 
     wait_s: float
+    held_by: HeldBy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,15 +152,15 @@ def first_tokens(quota: Quota, requests: int, records: int) -> int:
     return min(quota.burst, -(-quota.tokens(requests, records) // max(1, requests)))
 
 
-def wait_s(request: PermitRequest, starts_in_s: Iterable[float], held: Iterable[int]) -> float:
-    """Return 0 if a delivery may be claimed, else when to ask again; `held` permits of each quota are in use."""
-    wait = 0.0
+def refusal(request: PermitRequest, starts_in_s: Iterable[float], held: Iterable[int]) -> NotNow | None:
+    """None if a delivery may be claimed, else the longest wait of a quota; `held` permits of each are in use."""
+    waits = []
     for quota, start_s, count in zip(request.quotas, starts_in_s, held, strict=True):
         if quota.max_concurrent is not None and count >= quota.max_concurrent:
-            wait = max(wait, FULL_WAIT_S, start_s - HORIZON_S / 2)
+            waits.append(NotNow(max(FULL_WAIT_S, start_s - HORIZON_S / 2), HeldBy.CONCURRENCY))
         elif start_s > request.horizon_s:
-            wait = max(wait, start_s - HORIZON_S / 2)
-    return wait
+            waits.append(NotNow(start_s - HORIZON_S / 2, quota.rate_held_by))
+    return max(waits, key=lambda wait: wait.wait_s, default=None)
 
 
 class SendSchedule:

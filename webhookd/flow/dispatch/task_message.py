@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 
-class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A delivery as a worker claims it, and as `celery inspect` and Flower show it.
 
     `lanes` maps each lane ("topic/partition") to its epoch. `reply_to` names the ingest process that gets the reports.
     A `probe` has one attempt and no retry. `failures` counts the attempts of the first batch that failed before this
     delivery was formed. If it is not `traced`, no record has a trace context; an earlier version does not say.
+    `unreported_s` is how long it has waited for a quota since ingest was told so.
     """
 
     id: str
@@ -29,6 +30,7 @@ class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True):
     probe: bool = False
     failures: int = 0
     traced: bool = True
+    unreported_s: float = 0.0
 
     def claim_keys(self) -> list[str]:
         """The keys under which the coordination store holds the claims of the lanes."""

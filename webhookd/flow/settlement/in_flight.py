@@ -17,17 +17,30 @@ GONE        ends                                                  settle the ack
                                                                   circuits open for good
 STALE       ends: the worker found another epoch, or none         rewind, and pause shortly
 UNREADABLE  ends: the worker cannot decrypt the secrets           rewind, and pause
+UNUSABLE    ends: the worker cannot use the destination           likewise
+WAITING     is not claimed, as a quota is used up; it becomes     -
+            overdue later
 
 To rewind is to take a new epoch and to read again from the watermark. A claimed delivery without reports until its
 lease has run out has lost its worker: its lanes rewind. The third loss in a row at one watermark counts as EXHAUSTED.
+
+Unsent batches give their tokens back to the pace of the subscription (dispatch_pace.py). When lanes rewind, these are
+
+after                          batches that were not sent
+STALE, UNREADABLE, UNUSABLE    all that are not acknowledged, unless it was claimed: then another copy of the task has
+                               reported this. A retry takes its token only when it is claimed
+EXHAUSTED, GONE                those behind the failed one
+a lost worker                  none: it may have sent each of them. Too few requests for a moment are better than more
+                               than the limit
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
 from webhookd.flow.attempt import retry
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
+from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
 from webhookd.flow.dispatch.queue_names import RETRY
@@ -43,9 +56,13 @@ from webhookd.flow.settlement.lane_updates import (
 from webhookd.flow.settlement.queue_progress import QueueProgress
 from webhookd.flow.settlement.superseded_deliveries import SupersededDeliveries
 
-PAUSES_S: Mapping[ReportKind, float] = {ReportKind.STALE: 0.5, ReportKind.UNREADABLE: 5.0}
+PAUSES_S: Mapping[ReportKind, float] = {
+    ReportKind.STALE: 0.5,
+    ReportKind.UNREADABLE: 5.0,
+    ReportKind.UNUSABLE: 5.0,
+}
 """The pause of a lane after reports that nothing was sent. STALE: while one of ingest and worker cannot read the
-database, they may know different versions of the subscription. UNREADABLE: a person must act."""
+database, they may know different versions of the subscription. UNREADABLE, UNUSABLE: a person must act."""
 
 LONGEST_CLAIM_WAIT_S = 300.0
 """An unclaimed delivery is published again at doubling intervals, up to this one."""
@@ -148,6 +165,9 @@ class InFlightDeliveries:
             self._supersede(delivery, now)
             self.superseded.reported(report, now)
             return effect
+        if report.kind is ReportKind.WAITING:
+            self._refused(delivery, report, now)
+            return effect
         done = delivery.done
         effect.delivered = settle_acknowledged(delivery, delivery.done_before_attempt + report.done, now)
         if effect.delivered or report.kind is ReportKind.STARTED:
@@ -177,10 +197,8 @@ class InFlightDeliveries:
                 self._endpoint_gone(delivery, effect)
             case ReportKind.DIVISIBLE:
                 self._divided(delivery, report, now, effect)
-            case ReportKind.STALE | ReportKind.UNREADABLE:
-                self.rewind(delivery, effect)
-                for lane in delivery.lanes:
-                    lane.dispatch_not_before = max(lane.dispatch_not_before, now + PAUSES_S[report.kind])
+            case ReportKind.STALE | ReportKind.UNREADABLE | ReportKind.UNUSABLE:
+                self._not_sent(delivery, PAUSES_S[report.kind], now, effect)
 
     def overdue(self, now: float) -> tuple[list[Delivery], list[Delivery]]:
         """Return the unclaimed deliveries, to be published again, and those whose worker was lost (`worker_lost`)."""
@@ -240,12 +258,38 @@ class InFlightDeliveries:
         self._end(delivery, effect)
         return effect
 
-    def rewind(self, delivery: Delivery, effect: ReportEffect) -> None:
-        """End a delivery whose result is unknown: its lanes take a new epoch and read again from their watermark."""
+    def rewind(self, delivery: Delivery, effect: ReportEffect, unsent: Sequence[Batch] = ()) -> None:
+        """End a delivery: its lanes take a new epoch and read again from their watermark.
+
+        `unsent` are those of its batches that were certainly not sent; they give their tokens back.
+        """
         self._in_flight.pop(delivery.id, None)
+        if delivery.pace is not None and unsent:
+            delivery.pace.give_back(unsent)
         for lane in delivery.lanes:
             effect.reread.append((lane, lane.rewind(self._new_token())))
         effect.lanes_freed = True
+
+    def _not_sent(self, delivery: Delivery, pause_s: float, now: float, effect: ReportEffect) -> None:
+        queued = delivery.stage is DeliveryStage.QUEUED
+        self.rewind(delivery, effect, delivery.batches[delivery.done :] if queued else ())
+        for lane in delivery.lanes:
+            lane.dispatch_not_before = max(lane.dispatch_not_before, now + pause_s)
+
+    def _refused(self, delivery: Delivery, report: Report, now: float) -> None:
+        """Let an unclaimed delivery become overdue as if its task, which was published again, were published then."""
+        if delivery.stage not in {DeliveryStage.QUEUED, DeliveryStage.RETRYING}:
+            return  # another copy of its task was claimed meanwhile
+        slack_s = self._timeouts.claim_timeout_s
+        if delivery.stage is DeliveryStage.QUEUED:
+            delivery.publication_number = self._queue_progress.published(delivery.queue)
+        else:
+            slack_s += self._timeouts.silent_s(delivery.timeout_s)
+        delivery.refused = True
+        delivery.claimable_at = now + report.wait_s
+        delivery.due_at = max(delivery.due_at, delivery.claimable_at + slack_s)
+        if delivery.pace is not None:
+            delivery.pace.refused(report.detail, delivery.claimable_at)
 
     def _supersede(self, delivery: Delivery, now: float) -> None:
         del self._in_flight[delivery.id]
@@ -256,7 +300,7 @@ class InFlightDeliveries:
             self._queue_progress.claimed(delivery.queue, delivery.publication_number, now)
         elif delivery.stage is DeliveryStage.RETRYING and delivery.pace is not None:
             delivery.pace.take(1, delivery.batches[delivery.done].records, now)
-        delivery.stage = DeliveryStage.CLAIMED
+        delivery.stage, delivery.refused = DeliveryStage.CLAIMED, False
         delivery.due_at = now + self._timeouts.silent_s(delivery.timeout_s)
 
     def _retrying(self, delivery: Delivery, report: Report, now: float) -> None:
@@ -279,7 +323,8 @@ class InFlightDeliveries:
 
     def _finished(self, delivery: Delivery, effect: ReportEffect) -> None:
         if delivery.records_per_lane is not None and not delivery.done:
-            self.rewind(delivery, effect)  # a mixed batch cannot be split between its lanes, so they read it again
+            # A mixed batch cannot be split between its lanes, so they read it again.
+            self.rewind(delivery, effect, delivery.batches)
             return
         if delivery.done:
             effect.closed_circuits = [lane for lane in delivery.lanes if lane.circuit.state is CircuitState.HALF_OPEN]
@@ -315,7 +360,7 @@ class InFlightDeliveries:
         if delivery.dead_letter_when_exhausted:
             _begin_dead_lettering(delivery, failure, effect)
             return
-        self.rewind(delivery, effect)
+        self.rewind(delivery, effect, delivery.batches[delivery.done + 1 :] if failure is not None else ())
         for lane in delivery.lanes:
             wait_s = retry.probe_wait_s(lane.circuit.failed_probes, self._chance()) * self._timeouts.retry_time_scale
             self._open_circuit(lane, now + max(wait_s, asked_wait_s), effect)
@@ -323,7 +368,7 @@ class InFlightDeliveries:
     def _exhausted_too_early(self, delivery: Delivery, report: Report, effect: ReportEffect) -> None:
         """Repeat as many attempts as began too early, the first one at its due time: no other attempt is left."""
         attempts = _attempts(delivery)
-        self.rewind(delivery, effect)
+        self.rewind(delivery, effect, delivery.batches[delivery.done + 1 :])
         for lane in delivery.lanes:
             lane.send_alone = True
             lane.failures = max(0, attempts - delivery.early_attempts)
@@ -331,7 +376,7 @@ class InFlightDeliveries:
             begin_failing(lane, report.failure)
 
     def _endpoint_gone(self, delivery: Delivery, effect: ReportEffect) -> None:
-        self.rewind(delivery, effect)
+        self.rewind(delivery, effect, delivery.batches[delivery.done + 1 :])
         effect.endpoint_gone = True
         for lane in delivery.lanes:
             self._open_circuit(lane, inf, effect)

@@ -7,6 +7,7 @@ owner of the subscription has published, but its reports do not come here:
 
 report                                      the delivery
 STARTED, PROGRESS                           may be sent until the lease and one request deadline after the report
+STALE, UNREADABLE, UNUSABLE, WAITING        is as before: a second copy of its task was not claimed
 any other                                   has ended. A retry cannot be claimed: its lanes have another epoch
 none                                        has ended when the lease and the deadline are over
 """
@@ -20,6 +21,7 @@ from webhookd.flow.destination import LONGEST_TIMEOUT_S
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
 
 _UNDER_WAY = frozenset({ReportKind.STARTED, ReportKind.PROGRESS})
+_OF_A_COPY = frozenset({ReportKind.STALE, ReportKind.UNREADABLE, ReportKind.UNUSABLE, ReportKind.WAITING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class SupersededDeliveries:
     def reported(self, report: Report, now: float) -> None:
         """Apply a report about a delivery that is not in flight any more."""
         entry = self._entries.get(report.delivery)
-        if entry is not None and report.attempt < entry.attempt:
+        if report.kind in _OF_A_COPY or (entry is not None and report.attempt < entry.attempt):
             return
         if report.kind in _UNDER_WAY:
             silent_s = entry.silent_s if entry else self._longest_s

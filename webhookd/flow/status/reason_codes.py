@@ -34,6 +34,7 @@ WEBHOOKD_CODES: Mapping[str, str] = {
     "deliveries_unclaimed": "For five minutes no worker has started a delivery.",
     "deliveries_stale": "For a minute workers have rejected deliveries because they belong to an older configuration.",
     "secrets_unreadable": "A worker cannot decrypt the secrets of the subscription.",
+    "destination_unusable": "A worker cannot use the options of the destination; the detail names the field.",
     "dead_letters_waiting": "Dead letters could not be stored for a minute; the records behind them wait.",
 }
 

@@ -15,6 +15,7 @@ from webhookd.flow.monitoring.subscription_stall import (
     DEAD_LETTERS_WAITING,
     DELIVERIES_STALE,
     DELIVERIES_UNCLAIMED,
+    DESTINATION_UNUSABLE,
     NOT_ASSIGNED,
     POSITION_UNKNOWN,
     RESUMED_PROBLEM_KEPT_S,
@@ -32,8 +33,15 @@ DEAD_LETTERS_FULL = "dead_letters_full"
 READING_RECOVERED_S = 60.0
 """Reading counts as recovered when the positions of all lanes have been known for this long."""
 
-UNREADABLE_KEPT_S = 30.0
-"""How long secrets count as unreadable after a worker could not decrypt them, whatever other workers can do."""
+UNABLE: Mapping[ReportKind, str] = {
+    ReportKind.UNREADABLE: SECRETS_UNREADABLE,
+    ReportKind.UNUSABLE: DESTINATION_UNUSABLE,
+}
+"""The problem of a subscription for which a worker can send nothing, by the report that says so."""
+
+UNABLE_KEPT_S = 30.0
+"""How long such a problem lasts after the last report, whatever other workers can do: their keys, settings and versions
+may differ, and the problem must not begin and end with each delivery."""
 
 UNCLAIMED_S = 10.0
 """Deliveries that are claimed within this time, as nearly all are, are not passed to the detector."""
@@ -77,16 +85,17 @@ class StallCheck:
         self._order = count()
         self._unknown_positions: dict[Partition, str] = {}
         self._last_kind = ReportKind.STARTED
-        self._unreadable_at = -inf
+        self._unable_at = dict.fromkeys(UNABLE, -inf)
+        self._unable_detail = dict.fromkeys(UNABLE, "")
         self._readable_since: float | None = None
         self._has_been_readable = False
 
-    def delivery_ended(self, kind: ReportKind) -> None:
-        """Note a report about a delivery; reports of progress are ignored."""
-        if kind not in {ReportKind.STARTED, ReportKind.PROGRESS}:
+    def delivery_ended(self, kind: ReportKind, detail: str = "") -> None:
+        """Note a report about a delivery, and why nothing was sent; reports of progress are ignored."""
+        if kind not in {ReportKind.STARTED, ReportKind.PROGRESS, ReportKind.WAITING}:
             self._last_kind = kind
-        if kind is ReportKind.UNREADABLE:
-            self._unreadable_at = self._services.monotonic()
+        if kind in UNABLE:
+            self._unable_at[kind], self._unable_detail[kind] = self._services.monotonic(), detail
 
     def positions_looked_up(self, partitions: Collection[Partition], error: str = "") -> None:
         """Note the result of a lookup of these positions; `error` is empty if Kafka answered."""
@@ -149,8 +158,9 @@ class StallCheck:
             yield Stall(NOT_ASSIGNED, topic, f"{missing} partitions have no reader")
         if self._last_kind is ReportKind.STALE:
             yield Stall(DELIVERIES_STALE, "")
-        if self._last_kind is ReportKind.UNREADABLE or now - self._unreadable_at < UNREADABLE_KEPT_S:
-            yield Stall(SECRETS_UNREADABLE, "")
+        for kind, code in UNABLE.items():
+            if self._last_kind is kind or now - self._unable_at[kind] < UNABLE_KEPT_S:
+                yield Stall(code, "", self._unable_detail[kind])
         if DEAD_LETTERS_FULL not in self._owner.health.problems:  # otherwise they wait for free rows
             for number, subject in self._dead_letters.items():
                 yield Stall(DEAD_LETTERS_WAITING, f"{subject} (batch {number})")

@@ -123,7 +123,7 @@ class Settlement:
         consumer = self._consumers.get(delivery.subscription_id)
         if consumer is None or consumer.subscription.version != delivery.version:
             return
-        consumer.stall_check.delivery_ended(report.kind)
+        consumer.stall_check.delivery_ended(report.kind, report.detail)
         _add_calls(consumer.activity_rollup, report, delivery.done - done)
         if report.failure is not None:
             consumer.exchange_failed(report.failure)
