@@ -32,6 +32,7 @@ from api.resources.status import routes as status
 from api.resources.subscription import routes as subscription
 from api.resources.subscription.checks import RegistrationChecks
 from api.resources.subscription.schemas import UnusableSubscriptionSchema
+from api.resources.verification import routes as verification
 from webhookd import clock
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.http_client.dns_resolver import Resolver, resolve
@@ -87,7 +88,8 @@ def create_app(
     app.after_request(add_security_headers)
     error_responses.register(app)
     problem_pages.register(app)
-    resources = (subscription, signing_secret, status, dead_letter, policy, administration, key, audit_log, health)
+    of_subscriptions = (subscription, signing_secret, verification, status, dead_letter)
+    resources = (*of_subscriptions, policy, administration, key, audit_log, health)
     openapi.register(app, [routes.blueprint for routes in resources], [UnusableSubscriptionSchema])
     app.register_blueprint(page.blueprint)
     authorization.check_declared(app)

@@ -12,6 +12,7 @@ IDS: Final[Mapping[str, str]] = {
     "DELETE /1/Subscription/{subscription_id}": "deleteSubscription",
     "GET /1/Subscription/{subscription_id}/SigningSecret": "getSigningSecret",
     "POST /1/Subscription/{subscription_id}/SigningSecret/Rotate": "rotateSigningSecret",
+    "POST /1/Subscription/{subscription_id}/Verification": "requestVerification",
     "GET /1/Subscription/{subscription_id}/Status": "getSubscriptionStatus",
     "GET /1/Subscription/{subscription_id}/DeadLetter": "listDeadLetters",
     "DELETE /1/Subscription/{subscription_id}/DeadLetter": "deleteDeadLetters",

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 from webhookd import logs
 from webhookd.errors import InvalidInput, SecretsUnreadable, StoreUnavailable, UnusableSetting, UnusableSubscription
-from webhookd.flow.attempt.authentication import constant_headers
 from webhookd.flow.attempt.secret_mask import SecretMask
 from webhookd.flow.attempt.signature import signer_of
 from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.attempt.tls_options import OPERATORS
+from webhookd.flow.attempt.verification import delivery_headers, verification_request
 from webhookd.flow.batching.envelope import CONTENT_TYPE
 from webhookd.flow.destination import ClientCredentials, Destination, Tls
 from webhookd.flow.dispatch.host_limits import HostLimits
@@ -49,7 +49,8 @@ class TlsContexts(Protocol):
 class SubscriptionCache:
     """Request templates by subscription; thread-safe.
 
-    Without `tls_contexts` or `tokens` there is no template for a subscription that needs them.
+    Without `tls_contexts` or `tokens` there is no template for a subscription that needs them. `origin` names this
+    installation to the endpoints that are asked for their consent.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class SubscriptionCache:
         *,
         tls_contexts: TlsContexts | None = None,
         tokens: TokenSources | None = None,
+        origin: str = "",
     ) -> None:
         self._database = database
+        self._origin = origin
         self._host_limits = host_limits or HostLimits()
         self._tls_contexts = tls_contexts
         self._tokens = tokens
@@ -154,7 +157,7 @@ class SubscriptionCache:
                 self._note_unreadable(id_, found)
                 template = None
                 if not isinstance(found, UnusableSubscription):
-                    template = _template(found, self._host_limits, self._tokens)
+                    template = _template(found, self._host_limits, self._tokens, self._origin)
                 if template is not None and template.version >= self._version(id_):
                     self._templates[id_] = template
 
@@ -175,16 +178,17 @@ def _make_room(cached: dict[str, Any], more: int = 1) -> None:
 
 
 def _template(
-    subscription: Subscription, host_limits: HostLimits, tokens: TokenSources | None
+    subscription: Subscription, host_limits: HostLimits, tokens: TokenSources | None, origin: str
 ) -> RequestTemplate | None:
     """Return the template of a subscription; None if its destination cannot be used."""
     destination = subscription.destination
     try:
         target = Target.parse(destination.url)
-        head = request_head(target, constant_headers(destination), CONTENT_TYPE, destination.method)
+        head = request_head(target, delivery_headers(destination, origin), CONTENT_TYPE, destination.method)
         success = statuses_of(destination.success_codes)
         signer = signer_of(destination.signing)
         source = _token_source(destination, tokens)
+        verification = verification_request(destination, target, origin, subscription.limits.rate_limit)
     except InvalidInput:
         return None  # ingest shows the same fault in the subscription's status
     if source is None and isinstance(destination.authentication, ClientCredentials):
@@ -199,9 +203,12 @@ def _template(
         success=success,
         trace=all(name.lower() != "traceparent" for name, _ in destination.headers),
         timeout_s=subscription.limits.timeout_s,
-        quotas=quotas_of(subscription.id, subscription.limits, host_limits.quota(target.host)),
+        quotas=quotas_of(
+            subscription.id, subscription.limits, host_limits.quota(target.host), destination.granted_per_minute
+        ),
         tls=subscription.destination.tls,
         tokens=source,
+        verification=verification,
     )
 
 

@@ -8,7 +8,7 @@ a failure code of an exchange, an HTTP status   failure_advice.py
 
 from collections.abc import Mapping
 
-from webhookd.flow.alerting.failure_advice import TO_DO
+from webhookd.flow.alerting.failure_advice import CONSENT, TO_DO
 from webhookd.flow.status.reason_codes import table_key
 from webhookd.flow.subscription import OnExhausted
 
@@ -64,6 +64,11 @@ NOT_DECRYPTED = (
     "webhookd cannot decrypt the secrets of the subscription, such as the values of its headers, and sends nothing "
     "without them. It keeps the position and continues automatically when it can decrypt them."
 )
+NOT_ASKED_FOR = (
+    "The endpoint has not shown that it wants the requests, so webhookd delivers nothing to it. It keeps the position, "
+    "and asks the endpoint again at growing intervals up to 5 minutes. When the endpoint consents, webhookd delivers "
+    "the records that waited, in order. Records that wait longer than the topic's retention time are lost."
+)
 DEAD_LETTERS_WAIT = "The partition waits. webhookd continues automatically once the dead letters are stored."
 UNREADABLE_PAUSED = (
     "webhookd has stopped at the first record of the series that it cannot decode; a few of these records are stored "
@@ -117,6 +122,7 @@ FIX_KEYS = (
     "Ask the operator of webhookd to check the keys of the workers (WEBHOOKD_SECRET_KEYS). If the key is lost, save "
     "the subscription again with the secrets written out."
 )
+FIX_CONSENT = CONSENT + " The answer of the endpoint is shown above."
 FIX_STORE = "Ask the operator of webhookd why the database does not take the rows. The log shows the errors."
 FIX_UNREADABLE = (
     "Values must be JSON in UTF-8. Let the producers write JSON without a schema-registry header, compression or "
@@ -143,6 +149,7 @@ PROBLEM_ADVICE: Mapping[str, tuple[str, str]] = {
     "not_assigned": (NOT_SENT, FIX_GROUP),
     "deliveries_unclaimed": (NOT_SENT, FIX_WORKERS),
     "deliveries_stale": (NOT_SENT, FIX_WORKERS),
+    "endpoint_unverified": (NOT_ASKED_FOR, FIX_CONSENT),
     "secrets_unreadable": (NOT_DECRYPTED, FIX_KEYS),
     "dead_letters_waiting": (DEAD_LETTERS_WAIT, FIX_STORE),
     "kafka_unavailable": (KAFKA_DOWN, FIX_INSIDE),

@@ -12,7 +12,8 @@ import msgspec
 class ReportKind(IntEnum):
     """What is reported. STARTED and PROGRESS are sent during an attempt; each other kind ends it.
 
-    UNREADABLE: the worker cannot decrypt the secrets of the subscription, so nothing was sent.
+    UNREADABLE: the worker cannot decrypt the secrets of the subscription, so nothing was sent. VERIFIED and UNVERIFIED
+    are about no delivery: the endpoint was asked whether it wants the requests, and has consented or not.
     """
 
     STARTED = 0
@@ -24,6 +25,12 @@ class ReportKind(IntEnum):
     GONE = 6
     DIVISIBLE = 7
     UNREADABLE = 8
+    VERIFIED = 11
+    UNVERIFIED = 12
+
+
+VERIFICATION_KINDS = frozenset({ReportKind.VERIFIED, ReportKind.UNVERIFIED})
+"""The reports about the verification of an endpoint."""
 
 
 class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -48,6 +55,9 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     `done` counts the batches acknowledged since the attempt began, and `sending_s` is how long their requests took.
     `wait_s` is the countdown of a scheduled retry, or the wait that an endpoint asked for when no retry is left.
     `success` is the last acknowledged exchange, `failure` the one that stopped the attempt.
+
+    VERIFIED and UNVERIFIED have the id of the question as `delivery`, and its exchange. With VERIFIED `wait_s` is the
+    time from one request to the next that the endpoint has granted, 0 if it has granted any number of requests.
     """
 
     kind: ReportKind

@@ -6,7 +6,8 @@ lanes, or their records in Kafka, until a worker would send them. Otherwise task
 held_by                   nothing leaves                                              until
 retry_after               the endpoint has answered with `Retry-After`                then
 slow_down                 it has answered 429 or 503 (slow_down.py)                   the next token
-rate_limit, host_limit    the tokens are used up                                      the next token
+rate_limit, host_limit,   the tokens are used up                                      the next token
+granted_rate
 max_concurrent_requests   as many deliveries are in flight as may be open             one ends
 (as before)               workers have refused a delivery: it has waited for          it is claimed
                           0.5 s, and less than 5 s
@@ -58,6 +59,7 @@ class HeldBy(StrEnum):
     SLOW_DOWN = "slow_down"
     RATE_LIMIT = "rate_limit"
     HOST_LIMIT = "host_limit"
+    GRANTED_RATE = "granted_rate"
     CONCURRENCY = "max_concurrent_requests"
 
 
@@ -175,7 +177,9 @@ class DispatchPace:
 
 
 def _reason_of(quota: Quota) -> HeldBy:
-    return HeldBy.HOST_LIMIT if quota.of_host else HeldBy.RATE_LIMIT
+    if quota.of_host:
+        return HeldBy.HOST_LIMIT
+    return HeldBy.GRANTED_RATE if quota.is_granted else HeldBy.RATE_LIMIT
 
 
 class Room:

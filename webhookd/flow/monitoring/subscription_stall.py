@@ -7,6 +7,7 @@ deliveries_unclaimed  no worker starts a delivery, or its retry when that is due
 deliveries_stale      workers reject every delivery as one of an older configuration or epoch    1 min
 dead_letters_waiting  dead letters are not stored; the records behind them wait                  1 min
 secrets_unreadable    a worker cannot decrypt the secrets of the subscription                    0 s
+endpoint_unverified   the endpoint has not shown that it wants the requests                      1 min
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,7 @@ DELIVERIES_UNCLAIMED = "deliveries_unclaimed"
 DELIVERIES_STALE = "deliveries_stale"
 DEAD_LETTERS_WAITING = "dead_letters_waiting"
 SECRETS_UNREADABLE = SecretsUnreadable.code
+ENDPOINT_UNVERIFIED = "endpoint_unverified"
 
 TOLERATED_S: Mapping[str, float] = {
     POSITION_UNKNOWN: 60.0,
@@ -28,6 +30,7 @@ TOLERATED_S: Mapping[str, float] = {
     DELIVERIES_STALE: 60.0,
     DEAD_LETTERS_WAITING: 60.0,
     SECRETS_UNREADABLE: 0.0,
+    ENDPOINT_UNVERIFIED: 60.0,  # an endpoint that is ready consents within a second or two
 }
 RESUMED_PROBLEM_KEPT_S: Mapping[str, float] = {code: max(60.0, 1.5 * wait_s) for code, wait_s in TOLERATED_S.items()}
 """How long after the start of the process a problem from before is kept: it takes time to find a stall again."""

@@ -11,10 +11,12 @@ from typing import Protocol
 
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.dispatch.delivery import Lane
+from webhookd.flow.dispatch.endpoint_verification import EndpointVerification
 from webhookd.flow.monitoring.subscription_stall import (
     DEAD_LETTERS_WAITING,
     DELIVERIES_STALE,
     DELIVERIES_UNCLAIMED,
+    ENDPOINT_UNVERIFIED,
     NOT_ASSIGNED,
     POSITION_UNKNOWN,
     RESUMED_PROBLEM_KEPT_S,
@@ -44,6 +46,7 @@ class Owner(Protocol):
 
     health: SubscriptionHealth
     status_changed: bool
+    verification: EndpointVerification | None
 
     def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
         """Begin a problem, or give it another detail."""
@@ -111,7 +114,12 @@ class StallCheck:
         """Update the delivery status; begin and end the problems of stalls."""
         owner, now, wall = self._owner, self._services.monotonic(), self._services.wall_clock()
         owner.status_changed |= owner.health.update_delivery_status(
-            lanes, self._max_attempts, monotonic=now, wall=wall, limited_by=self._limited_by(now)
+            lanes,
+            self._max_attempts,
+            monotonic=now,
+            wall=wall,
+            limited_by=self._limited_by(now),
+            verification=owner.verification,
         )
         if owner.health.failing_too_long(lanes, wall):
             owner.begin_problem(owner.health.last_code)
@@ -147,6 +155,8 @@ class StallCheck:
                 yield Stall(DELIVERIES_UNCLAIMED, f"{lane.name} (delivery {lane.delivery.id})")
         for topic, missing in unassigned(lanes, self._owner.health.topics).items():
             yield Stall(NOT_ASSIGNED, topic, f"{missing} partitions have no reader")
+        if self._owner.verification is not None:
+            yield Stall(ENDPOINT_UNVERIFIED, "", self._owner.verification.detail)
         if self._last_kind is ReportKind.STALE:
             yield Stall(DELIVERIES_STALE, "")
         if self._last_kind is ReportKind.UNREADABLE or now - self._unreadable_at < UNREADABLE_KEPT_S:
