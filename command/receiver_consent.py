@@ -1,6 +1,7 @@
 """How `webhookd receive` consents to its requests when it is asked (destination.webhook.verification)."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 
@@ -17,7 +18,8 @@ class Consent:
     body: bytes = b""
 
 
-class _Challenge(msgspec.Struct, tag_field="type", tag="endpoint.verification"):
+class _Challenge(msgspec.Struct):
+    kind: Literal["endpoint.verification"] = msgspec.field(name="type")
     challenge: str
 
 
@@ -27,9 +29,7 @@ def consent_to(request: ReceivedRequest) -> Consent | None:
         origins = [value for name, value in request.headers if name.lower() == "webhook-request-origin"]
         if not origins:
             return None
-        return Consent(
-            headers={"Allow": METHODS, "WebHook-Allowed-Origin": origins[0], "WebHook-Allowed-Rate": "*"}
-        )
+        return Consent(headers={"Allow": METHODS, "WebHook-Allowed-Origin": origins[0], "WebHook-Allowed-Rate": "*"})
     try:
         challenge = msgspec.json.decode(request.body, type=_Challenge).challenge
     except msgspec.DecodeError:

@@ -90,6 +90,13 @@ def test_consent_is_another_version(client: FlaskClient, database: Database) -> 
     assert client.get(f"{PATH}/{id_}").headers["ETag"] == before
 
 
+def test_change_of_details_alone_is_no_other_version(client: FlaskClient, database: Database) -> None:
+    id_ = create(client)
+    consents(database, id_)
+    client.patch(f"{PATH}/{id_}", json={"description": "for invoices"})
+    assert (stored(database, id_).version, destination(database, id_).unverified) == (2, False)
+
+
 def test_consent_to_an_older_version_counts_for_nothing(client: FlaskClient, database: Database) -> None:
     id_ = create(client)
     client.put(f"{PATH}/{id_}", json=body("echo", f"{URL}/2"))

@@ -8,7 +8,7 @@ Nothing else makes a subscription deliver. If this process ends before the conse
 again by the one that runs the subscription then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from webhookd import logs
@@ -17,10 +17,10 @@ from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportK
 from webhookd.flow.destination import Verification
 from webhookd.flow.dispatch.endpoint_verification import EndpointVerification
 from webhookd.flow.dispatch.task_message import DeliveryRef
+from webhookd.flow.status.activity import Activity
 from webhookd.flow.subscription import Subscription
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.settlement.activity_rendering import verification_row
-from workers.ingest.settlement.database_writer import DatabaseWriter
 
 OPTIONS = "OPTIONS"
 
@@ -34,6 +34,16 @@ class Publisher(Protocol):
         """Publish the task that asks an endpoint; returns at once."""
 
 
+class Writer(Protocol):
+    """Writes to the database, later and on a thread of its own."""
+
+    def set_verified(self, subscription: Subscription, granted_per_minute: int | None) -> None:
+        """Store that the endpoint of this version has consented."""
+
+    def add_activity(self, rows: Callable[[], list[Activity]]) -> None:
+        """Add to the activity log."""
+
+
 class EndpointVerifications:
     """Owned by the ingest loop's thread; `consumers` are the running ones, by subscription.
 
@@ -44,7 +54,7 @@ class EndpointVerifications:
         self,
         consumers: Mapping[str, SubscriptionConsumer],
         publisher: Publisher,
-        writer: DatabaseWriter,
+        writer: Writer,
         monotonic: Monotonic,
         *,
         reply: str,
