@@ -34,6 +34,7 @@ from api.resources.status import routes as status
 from api.resources.subscription import routes as subscription
 from api.resources.subscription.checks import RegistrationChecks
 from api.resources.subscription.schemas import UnusableSubscriptionSchema
+from api.resources.verification import routes as verification
 from webhookd import clock
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.http_client.dns_resolver import Resolver, resolve
@@ -51,6 +52,7 @@ RESOURCES = (
     subscription,
     endpoint_check,
     signing_secret,
+    verification,
     status,
     dead_letter,
     policy,

@@ -4,6 +4,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import socket
 from typing import Any
@@ -14,6 +15,7 @@ from command.arrival_check import ArrivalCheck
 from command.help_text import HelpCommand
 from command.received_request import ReceivedRequest
 from command.receiver_answer import CONTROL_PATH, LONGEST_S, STATUSES, Answer, changed
+from command.receiver_consent import consent_to
 from command.shutdown_signals import ShutdownSignals
 
 IDLE_S = 60.0
@@ -48,17 +50,32 @@ EXAMPLES = (
     metavar="COUNT",
     help="Print this many requests in full, and the others in one line each; all in full if not given.",
 )
+@click.option(
+    "--no-consent",
+    is_flag=True,
+    help="Do not consent when webhookd asks whether this endpoint wants the requests (verification).",
+)
 @click.option("--quiet", is_flag=True, help="Print no requests: only what is wrong, and the counts at the end.")
 @click.option(
     "--gaps", is_flag=True, help="Also report offsets that do not arrive; for a subscription without filters."
 )
 def receive(
-    port: int, status: int, delay: float, retry_after: int | None, full: int | None, *, quiet: bool, gaps: bool
+    port: int,
+    status: int,
+    delay: float,
+    retry_after: int | None,
+    full: int | None,
+    *,
+    no_consent: bool,
+    quiet: bool,
+    gaps: bool,
 ) -> None:
     """Print each HTTP request to 127.0.0.1, answer it, and check that no record comes twice or out of order.
 
     Records are checked by path, topic and partition, once they are acknowledged with 2xx. Give each subscription a
     path of its own. The counts are printed at the end.
+
+    It consents when a subscription with a verification asks whether it wants the requests.
 
     It listens on loopback only: webhookd sends there when WEBHOOKD_EGRESS_ALLOW allows 127.0.0.0/8. Ctrl-C or SIGTERM
     ends it.
@@ -67,7 +84,8 @@ def receive(
     screen = Screen(full=full, quiet=quiet)
     check = ArrivalCheck(report_gaps=gaps)
     try:
-        server = Receiver(port, Answer(status=status, delay_s=delay, retry_after_s=retry_after), check, screen)
+        answer = Answer(status=status, delay_s=delay, retry_after_s=retry_after, consents=not no_consent)
+        server = Receiver(port, answer, check, screen)
     except OSError as error:
         raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from None
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -159,14 +177,14 @@ class _Request(BaseHTTPRequestHandler):
         self.server.screen.show_request(request, answer.status)
         if answer.delay_s:
             time.sleep(answer.delay_s)
+        consent = consent_to(request) if answer.consents and answer.acknowledges else None
+        if consent is not None:
+            self._send(200, consent.headers, consent.body)
+            return
         for fault in self.server.count(request, answer):
             self.server.screen.show(fault)
-        self.send_response_only(answer.status)
-        if answer.retry_after_s is not None:
-            self.send_header("Retry-After", str(answer.retry_after_s))
-        if answer.status not in WITHOUT_BODY:
-            self.send_header("Content-Length", "0")
-        self.end_headers()
+        headers = {} if answer.retry_after_s is None else {"Retry-After": str(answer.retry_after_s)}
+        self._send(answer.status, headers)
 
     def _control(self) -> None:
         """Change or show the answer, if that is what this PUT or GET is for."""
@@ -179,15 +197,20 @@ class _Request(BaseHTTPRequestHandler):
             status, text = 200, self.server.change(query) if self.command == "PUT" else self.server.state()
         except ValueError as error:
             status, text = 400, f"{CONTROL_PATH}: {error}"
-        content = f"{text}\n".encode()
+        self._send(status, {}, f"{text}\n".encode())
+
+    def _send(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
         self.send_response_only(status)
-        self.send_header("Content-Length", str(len(content)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if status not in WITHOUT_BODY:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(body)
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "0")
         return self.rfile.read(int(length)) if length.isdecimal() else b""
 
-    do_POST = do_PATCH = do_DELETE = _receive  # noqa: N815 - http.server's own names
+    do_POST = do_PATCH = do_DELETE = do_OPTIONS = _receive  # noqa: N815 - http.server's own names
     do_GET = do_PUT = _control  # noqa: N815 - likewise

@@ -10,16 +10,18 @@ STATUSES = range(200, 600)
 LONGEST_S = 3600
 """Of `delay` and `retry_after`; webhookd waits no longer either."""
 
+CONSENT = {"yes": True, "no": False}
 EXAMPLE = f"PUT {CONTROL_PATH}?status=500&delay=2&retry_after=10"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The answer to every request."""
+    """The answer to every request; if it `consents`, one that asks for consent gets it in place of a 2xx answer."""
 
     status: int = 200
     delay_s: float = 0.0
     retry_after_s: int | None = None
+    consents: bool = True
 
     @property
     def acknowledges(self) -> bool:
@@ -29,7 +31,7 @@ class Answer:
     def __str__(self) -> str:
         delay = f" after {self.delay_s:g} s" if self.delay_s else ""
         header = f" with Retry-After: {self.retry_after_s}" if self.retry_after_s is not None else ""
-        return f"{self.status}{header}{delay}"
+        return f"{self.status}{header}{delay}{'' if self.consents else ' without consent'}"
 
 
 def changed(answer: Answer, query: str) -> Answer:
@@ -50,6 +52,10 @@ def _changed(answer: Answer, name: str, text: str) -> Answer:
             return replace(answer, delay_s=_number(name, text, 0, LONGEST_S))
         case "retry_after":
             return replace(answer, retry_after_s=int(_number(name, text, 0, LONGEST_S)) if text else None)
+        case "consent" if text in CONSENT:
+            return replace(answer, consents=CONSENT[text])
+        case "consent":
+            raise ValueError(f"consent={text} is neither yes nor no; write {EXAMPLE}")
     raise ValueError(f"{name} is unknown; write {EXAMPLE}")
 
 

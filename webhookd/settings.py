@@ -14,7 +14,12 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from webhookd.configuration.api_settings import AccessSettings, ApiRequestSettings, RateLimitSettings, TenantSettings
-from webhookd.configuration.egress_settings import EgressRuleSettings, EgressSettings, HostLimitSettings
+from webhookd.configuration.egress_settings import (
+    EgressRuleSettings,
+    EgressSettings,
+    HostLimitSettings,
+    VerificationSettings,
+)
 from webhookd.configuration.policy_settings import PolicySettings
 from webhookd.configuration.secret_settings import SecretSettings
 from webhookd.configuration.subject import Subject, shown
@@ -319,6 +324,7 @@ class Settings(
     AlertSettings,
     EgressSettings,
     EgressRuleSettings,
+    VerificationSettings,
     HostLimitSettings,
     DeliverySettings,
     IngestSettings,

@@ -1,8 +1,11 @@
-"""The names that Celery uses: the one task, and the queues (of flow/dispatch/queue_names.py, also used by the API)."""
+"""The names that Celery uses: the tasks, and the queues (of flow/dispatch/queue_names.py, also used by the API)."""
 
 from webhookd.flow.dispatch.queue_names import FIRST, QUEUES, RETRY
 
-__all__ = ["DELIVER", "FIRST", "QUEUES", "RETRY"]
+__all__ = ["DELIVER", "FIRST", "QUEUES", "RETRY", "VERIFY"]
 
 DELIVER = "webhookd.deliver"
-"""The name of the one task."""
+"""The task that sends deliveries."""
+
+VERIFY = "webhookd.verify"
+"""The task that asks an endpoint whether it wants the requests of a subscription."""

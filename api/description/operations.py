@@ -13,6 +13,7 @@ IDS: Final[Mapping[str, str]] = {
     "POST /1/Subscription/EndpointCheck": "checkEndpoint",
     "GET /1/Subscription/{subscription_id}/SigningSecret": "getSigningSecret",
     "POST /1/Subscription/{subscription_id}/SigningSecret/Rotate": "rotateSigningSecret",
+    "POST /1/Subscription/{subscription_id}/Verification": "requestVerification",
     "GET /1/Subscription/{subscription_id}/Status": "getSubscriptionStatus",
     "GET /1/Subscription/{subscription_id}/DeadLetter": "listDeadLetters",
     "DELETE /1/Subscription/{subscription_id}/DeadLetter": "deleteDeadLetters",

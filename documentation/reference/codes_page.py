@@ -20,6 +20,7 @@ from webhookd.errors import (
 from webhookd.flow.alerting.failure_advice import TO_DO
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.judge import Refusal, Refused, judge
+from webhookd.flow.attempt.verification import CONSENT_MISSING
 from webhookd.flow.authorization.json_values import DUPLICATE_NAME
 from webhookd.flow.filters import decoding
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
@@ -60,6 +61,7 @@ SENT_AGAIN = "Sent again"
 NOT_SENT_AGAIN = "Not sent again"
 WHAT_FOLLOWS: Mapping[str, str] = {
     FailureCode.SHUTDOWN: f"{SENT_AGAIN}; does not count as an attempt",
+    CONSENT_MISSING: "Asked again; no records were sent",
     "http_413": f"{SENT_AGAIN} in smaller batches; a single record is not",
     "http_4xx": f"{NOT_SENT_AGAIN}; 408 and 425 are, and with `on_rejected: split` 400, 409 and 422 to several records "
     "in halves",

@@ -32,7 +32,13 @@ SUBSCRIPTION: Final[Mapping[str, Any]] = {
 
 CHANGED: Final[Mapping[str, Any]] = {
     **SUBSCRIPTION,
-    "destination": {"webhook": {"url": "https://example.com/new-hook", "headers": ["X-Api-Key: ****"]}},
+    "destination": {
+        "webhook": {
+            "url": "https://example.com/new-hook",
+            "headers": ["X-Api-Key: ****"],
+            "verification": {"kind": "echo"},
+        }
+    },
 }
 
 ALL: Final = "/1/Subscription"
@@ -80,6 +86,7 @@ STEPS: Final[Sequence[Step]] = (
         path=f"{ONE}/SigningSecret/Rotate",
         body={"overlap_seconds": 3600},
     ),
+    Step(operation="requestVerification", method="POST", path=f"{ONE}/Verification"),
     Step(operation="getSubscriptionStatus", path=f"{ONE}/Status"),
     Step(operation="listDeadLetters", path=f"{ONE}/DeadLetter"),
     Step(operation="deleteDeadLetters", method="DELETE", path=f"{ONE}/DeadLetter"),

@@ -20,7 +20,7 @@ def status(code: int, *headers: str) -> bytes:
 
 @dataclass(slots=True)
 class Request:
-    """One received request."""
+    """One received request; it has no `messages` if it is not a delivery."""
 
     method: str
     path: str
@@ -145,7 +145,8 @@ def _read(sock: socket.socket, buffer: bytearray) -> Request | None:
     body = bytes(buffer[end + 4 : end + 4 + length])
     del buffer[: end + 4 + length]
     method, path, _ = first.split(" ")
-    return Request(method=method, path=path, headers=headers, messages=json.loads(body)["messages"], body=body)
+    messages = json.loads(body).get("messages", []) if body else []
+    return Request(method=method, path=path, headers=headers, messages=messages, body=body)
 
 
 def _more(sock: socket.socket, buffer: bytearray) -> bool:

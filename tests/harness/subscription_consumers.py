@@ -10,6 +10,7 @@ from tests.harness.subscriptions import subscription
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
 from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
+from webhookd.flow.destination import Destination
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Delivery, Lane
 from webhookd.flow.offsets.commit_metadata import decode, encode
@@ -20,6 +21,7 @@ from webhookd.flow.subscription import Batching, Source
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 
 ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
+DESTINATION = Destination(url="https://example.com/hook", headers=(("X-Api-Key", "secret"),))
 GOOD, SMALL, BAD = b'{"total": 200}', b'{"total": 1}', b"\xff"
 
 
@@ -38,9 +40,11 @@ class Scene:
         drops_errors: bool = False,
         policies: TopicPolicies = OPEN_TOPIC,
         commit_interval_s: float = 1.0,
+        destination: Destination = DESTINATION,
     ) -> None:
         source = Source(topic=TOPIC, jmes_filters=tuple(filters), start_offsets={0: 5}, topic_id=topic_id)
-        subscribed = subscription(sources=(source,), batching=Batching(max_batch_size=size))
+        batching = Batching(max_batch_size=size)
+        subscribed = subscription(sources=(source,), batching=batching, destination=destination)
         self.matchers: dict[str, TopicMatcher] = {TOPIC: topic_matcher(policies, filters, drops_errors=drops_errors)}
         matchers = self.matchers
         self.kafka_consumers: list[MemoryConsumer] = []

@@ -13,11 +13,14 @@ def test_query_changes_what_it_names() -> None:
     assert answer == Answer(status=503, retry_after_s=10)
     assert changed(answer, "delay=1.5") == Answer(status=503, retry_after_s=10, delay_s=1.5)
     assert changed(answer, "status=200&retry_after=") == Answer()
+    assert changed(answer, "consent=no&status=200&retry_after=") == Answer(consents=False)
+    assert changed(Answer(consents=False), "consent=yes") == Answer()
 
 
 def test_answer_says_all_that_it_does() -> None:
     assert str(Answer(status=503, retry_after_s=10, delay_s=1.5)) == "503 with Retry-After: 10 after 1.5 s"
     assert str(Answer()) == "200"
+    assert str(Answer(consents=False)) == "200 without consent"
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,7 @@ def test_answer_says_all_that_it_does() -> None:
         ("delay=nan", "delay=nan is not a number from 0 to 3600"),
         ("retry_after=1.5", "retry_after=1.5 is not"),
         ("code=500", "code is unknown"),
+        ("consent=maybe", "consent=maybe is neither yes nor no"),
     ],
 )
 def test_wrong_query_is_one_line_with_the_right_form(query: str, said: str) -> None:

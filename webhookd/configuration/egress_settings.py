@@ -11,11 +11,13 @@ from webhookd.configuration.value_types import (
     HostPatternText,
     HostRate,
     Network,
+    OriginName,
     PortRange,
     ProxyUrl,
 )
 
 TlsSkipVerify = Literal["refused", "allowed"]
+EndpointVerification = Literal["optional", "required"]
 
 
 class EgressRuleSettings(Subject):
@@ -87,6 +89,24 @@ class EgressSettings(Subject):
         description="`true`: the proxy gets the host name, resolves it, and has to refuse names that lead to internal "
         "addresses (as smokescreen does); webhookd judges only a URL whose host is an address. `false`: webhookd "
         "resolves the name, judges the addresses, and the proxy gets an address that was allowed.",
+    )
+
+
+class VerificationSettings(Subject):
+    """Consent of endpoints."""
+
+    endpoint_verification: EndpointVerification = Field(
+        default="optional",
+        description="`required`: a client's subscription must have a `destination.webhook.verification` other than "
+        "`none`, so that no endpoint gets requests that it has not agreed to. It holds for new subscriptions and for "
+        "changes of the URL or of the verification; other subscriptions go on as they are. Admins may do without.",
+    )
+    verification_origin: OriginName = Field(
+        default="webhookd",
+        description="The host name by which endpoints know this installation: `WebHook-Request-Origin` of the "
+        "validation request, and `Origin` of the deliveries to endpoints that were asked with it. For example "
+        "`webhooks.example.com`. Endpoints that have consented are not asked again when it changes. All workers need "
+        "the same value.",
     )
 
 

@@ -135,6 +135,12 @@ def _origin(text: str) -> str:
     return text
 
 
+def _origin_name(text: str) -> str:
+    if not _HOST.fullmatch(text):
+        raise ValueError("is not a host name" if text else EMPTY)
+    return text
+
+
 def _host_number(least: float, most: float, *, whole: bool) -> Callable[[str], str]:
     def check(text: str) -> str:
         host, equals, number = text.partition("=")
@@ -173,6 +179,7 @@ HostPatternText = Annotated[str, Form("a host like `example.com`, or `*.example.
 PortRange = Annotated[str, AfterValidator(_port_range), Form("a port like `443` or a range like `8000-8999`")]
 HostPort = Annotated[str, AfterValidator(_host_port), Form("an address as `host:port`")]
 Origin = Annotated[str, AfterValidator(_origin), Form("an origin like `https://app.example.com`")]
+OriginName = Annotated[str, AfterValidator(_origin_name), Form("a host name like `webhooks.example.com`")]
 BrokerList = Annotated[
     str, AfterValidator(_broker_list), Form("addresses as `host:port`, separated by commas; without a port it is 9092")
 ]

@@ -46,6 +46,18 @@ class Method(StrEnum):
     PATCH = "PATCH"
 
 
+class Verification(StrEnum):
+    """How an endpoint shows that it wants the requests, before it gets the first one.
+
+    NONE: it is not asked. OPTIONS: the validation request of CloudEvents, HTTP 1.1 Web Hooks for Event Delivery, §4.
+    ECHO: it returns the challenge of a signed request.
+    """
+
+    NONE = "none"
+    OPTIONS = "options"
+    ECHO = "echo"
+
+
 class RateUnit(StrEnum):
     """What a rate limit counts."""
 
@@ -119,8 +131,9 @@ class Tls:
 class Destination:
     """The endpoint. `headers` are names and values; `signing` has the current secret first, and is empty: unsigned.
 
-    `success_codes` are status codes ("201") and classes of them ("2xx"). `verified` says whether the endpoint has shown
-    that it wants the requests; None where nobody asked it.
+    `success_codes` are status codes ("201") and classes of them ("2xx"). `verified` is True once the endpoint has shown
+    that it wants the requests, as `verification` says. With that it may have granted `granted_per_minute` requests a
+    minute; None for any number.
     """
 
     url: str
@@ -130,7 +143,21 @@ class Destination:
     signing: tuple[SigningSecret, ...] = ()
     authentication: Authentication | None = None
     tls: Tls = Tls()
+    verification: Verification = Verification.NONE
     verified: bool | None = None
+    granted_per_minute: int | None = None
+
+    @property
+    def unverified(self) -> bool:
+        """Whether the endpoint must still show that it wants the requests: it gets none before."""
+        return self.verification is not Verification.NONE and not self.verified
+
+
+def with_kept_verification(destination: Destination, stored: Destination) -> Destination:
+    """The destination with what the endpoint has shown, if neither the URL nor the way to ask has changed."""
+    if (destination.url, destination.verification) != (stored.url, stored.verification):
+        return destination
+    return replace(destination, verified=stored.verified, granted_per_minute=stored.granted_per_minute)
 
 
 ChangeSecret = Callable[[str, str], str]

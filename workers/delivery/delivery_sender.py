@@ -43,6 +43,7 @@ from webhookd.flow.attempt.signature import Signer
 from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.attempt.tls_options import OPERATORS
+from webhookd.flow.attempt.verification import VerificationRequest
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.trace_headers import trace_headers
 from webhookd.flow.destination import LONGEST_TIMEOUT_S, Tls
@@ -82,7 +83,8 @@ class RequestTemplate:
     `mask` is for what the endpoint responds. Without a `signer` the requests are not signed. `success` has the statuses
     that acknowledge a batch. `trace` is False if the head has a `traceparent` already. Without `timeout_s` the deadline
     of SendLimits counts. With `tokens` each request carries an access token. `certificate` knows what was reported
-    of the endpoint's certificate; it changes, on the exchange loop's thread alone. None for an http URL.
+    of the endpoint's certificate; it changes, on the exchange loop's thread alone. None for an http URL. `verification`
+    asks the endpoint whether it wants the requests; None where it is not to be asked.
     """
 
     version: int
@@ -98,6 +100,7 @@ class RequestTemplate:
     tls: Tls = OPERATORS
     tokens: TokenSource | None = None
     certificate: ReportedCertificate | None = None
+    verification: VerificationRequest | None = None
 
 
 TemplateResult = RequestTemplate | StoreUnavailable | UnusableSubscription | None

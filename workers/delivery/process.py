@@ -19,6 +19,7 @@ import random
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import Any
 
@@ -41,7 +42,8 @@ from workers.delivery.heartbeat import Heartbeat, WorkerErrors, WorkerInfo
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.subscription_cache import SubscriptionCache
 from workers.delivery.task_handler import PublishRetry, TaskHandler
-from workers.delivery.tasks import register
+from workers.delivery.tasks import register, register_verification
+from workers.delivery.verification_handler import VerificationHandler
 from workers.delivery.worker_load import WorkerLoad
 from workers.edges import Edges
 
@@ -68,7 +70,7 @@ class WorkerProcess:
         self._settings = settings
         self._edges = edges
         self._lock = Lock()
-        self._handler: TaskHandler | None = None
+        self._started: _Handlers | None = None
         self._exchanges = ExchangeLoop(settings)  # not started, but this validates its settings
         self._report_sender: ReportSender | None = None
         self._load = WorkerLoad(clock.monotonic)
@@ -85,10 +87,12 @@ class WorkerProcess:
                 deadline_s=settings.request_deadline_s,
             ),
             certificates=self._exchanges.certificate,
+            origin=settings.verification_origin,
         )
         self._stopping = False
         self.app: Celery = build_celery(settings)
         register(self.app, lambda: self, CoordinationClock(edges.coordination.now, clock.monotonic))
+        register_verification(self.app, self)
 
     def start(self, *, queues: Sequence[str], threads: int, stuck: Callable[[], None]) -> None:
         """Start the heartbeat of a worker that consumes these queues; it calls `stuck` when the worker is stuck."""
@@ -129,12 +133,25 @@ class WorkerProcess:
         finally:
             self._load.task_ended()
 
+    def verify(self, ref: DeliveryRef) -> None:
+        """Pass the question to an endpoint on to its handler, and count it as load. Raises as `deliver` does."""
+        if self._stopping:
+            raise Reject("the worker is stopping", requeue=True)
+        self._load.task_started()
+        try:
+            self._handlers().verification.verify(ref)
+        finally:
+            self._load.task_ended()
+
     def handler(self) -> TaskHandler:
         """Return the task handler. The first call starts it, so that `celery inspect` and Flower start nothing."""
+        return self._handlers().delivery
+
+    def _handlers(self) -> "_Handlers":
         with self._lock:
-            if self._handler is None:
-                self._handler = self._start_handler()
-            return self._handler
+            if self._started is None:
+                self._started = self._start_handlers()
+            return self._started
 
     def stop(self, budget_s: float) -> None:
         """End the open requests within the budget and report their results. Blocks. The tasks end after that."""
@@ -158,7 +175,7 @@ class WorkerProcess:
         if sender.app is self.app:
             self._load.task_taken(request.delivery_info["routing_key"])
 
-    def _start_handler(self) -> TaskHandler:
+    def _start_handlers(self) -> "_Handlers":
         settings = self._settings
         limits = send_limits(settings)
         self._report_sender = ReportSender(
@@ -179,15 +196,33 @@ class WorkerProcess:
         self._report_sender.start()
         self._exchanges.every(OFFLINE_CHECK_S, self._change_watch.end_deliveries_while_offline)
         self._change_watch.start()  # it reads once before the first task is worked on
-        return TaskHandler(
+        clocks = Clocks(monotonic=clock.monotonic, wall=clock.wall_clock, chance=random.random)
+        delivery = TaskHandler(
             switch=self._change_watch,
             cache=self._cache,
             claims=self._edges.coordination,
             exchanges=self._exchanges,
             report_sender=self._report_sender,
             limits=limits,
-            clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock, chance=random.random),
+            clocks=clocks,
         )
+        verification = VerificationHandler(
+            switch=self._change_watch,
+            cache=self._cache,
+            exchanges=self._exchanges,
+            report_sender=self._report_sender,
+            clocks=clocks,
+            deadline_s=limits.deadline_s,
+        )
+        return _Handlers(delivery, verification)
+
+
+@dataclass(frozen=True, slots=True)
+class _Handlers:
+    """What works on the tasks of the process."""
+
+    delivery: TaskHandler
+    verification: VerificationHandler
 
 
 class _OpenRequests:

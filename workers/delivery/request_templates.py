@@ -6,11 +6,11 @@ from traceback import extract_tb
 
 from webhookd import logs
 from webhookd.errors import InvalidInput, UnusableDestination
-from webhookd.flow.attempt.authentication import constant_headers
 from webhookd.flow.attempt.secret_mask import SecretMask
 from webhookd.flow.attempt.signature import signer_of
 from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
+from webhookd.flow.attempt.verification import delivery_headers, verification_request
 from webhookd.flow.batching.envelope import CONTENT_TYPE
 from webhookd.flow.destination import ClientCredentials, Destination
 from webhookd.flow.dispatch.host_limits import HostLimits
@@ -31,11 +31,11 @@ _log = logs.get(__name__)
 
 
 def usable_template(
-    subscription: Subscription, host_limits: HostLimits, tokens: TokenSources | None
+    subscription: Subscription, host_limits: HostLimits, tokens: TokenSources | None, origin: str = ""
 ) -> RequestTemplate | UnusableDestination:
     """The template of a subscription, or why there is none: an error of one must not stop the others of a task."""
     try:
-        return _template_or_error(subscription, host_limits, tokens)
+        return _template_or_error(subscription, host_limits, tokens, origin)
     except Exception as error:  # noqa: BLE001 - a fault in webhookd
         place = extract_tb(error.__traceback__)[-1]
         fault = f"{type(error).__name__} in {place.name}"  # the text of the error may have a secret
@@ -44,10 +44,10 @@ def usable_template(
 
 
 def _template_or_error(
-    subscription: Subscription, host_limits: HostLimits, tokens: TokenSources | None
+    subscription: Subscription, host_limits: HostLimits, tokens: TokenSources | None, origin: str
 ) -> RequestTemplate | UnusableDestination:
     try:
-        return _template(subscription, host_limits, tokens)
+        return _template(subscription, host_limits, tokens, origin)
     except UnusableDestination as error:
         text = SecretMask(subscription.destination).masked(error.detail.encode("utf-8", "replace"))
         return UnusableDestination(text.decode("utf-8", "replace"))
@@ -65,18 +65,22 @@ def unusable(error: InvalidInput, field: str) -> UnusableDestination:
     return UnusableDestination(f"{field} {error}"[:DETAIL_CHARACTERS])
 
 
-def _template(subscription: Subscription, host_limits: HostLimits, tokens: TokenSources | None) -> RequestTemplate:
+def _template(
+    subscription: Subscription, host_limits: HostLimits, tokens: TokenSources | None, origin: str
+) -> RequestTemplate:
     destination = subscription.destination
     with _unusable(f"{FIELD}.url"):
         target = Target.parse(destination.url)
     with _unusable(f"{FIELD}.headers"):
-        head = request_head(target, constant_headers(destination), CONTENT_TYPE, destination.method)
+        head = request_head(target, delivery_headers(destination, origin), CONTENT_TYPE, destination.method)
     with _unusable(f"{FIELD}.success_codes"):
         success = statuses_of(destination.success_codes)
     with _unusable(f"{FIELD}.signing"):
         signer = signer_of(destination.signing)
     with _unusable(f"{FIELD}.authentication"):
         source = _token_source(destination, tokens)
+    with _unusable(f"{FIELD}.verification"):
+        verification = verification_request(destination, target, origin, subscription.limits.rate_limit)
     return RequestTemplate(
         version=subscription.version,
         target=target,
@@ -87,9 +91,12 @@ def _template(subscription: Subscription, host_limits: HostLimits, tokens: Token
         success=success,
         trace=all(name.lower() != "traceparent" for name, _ in destination.headers),
         timeout_s=subscription.limits.timeout_s,
-        quotas=quotas_of(subscription.id, subscription.limits, host_limits.quota(target.host)),
+        quotas=quotas_of(
+            subscription.id, subscription.limits, host_limits.quota(target.host), destination.granted_per_minute
+        ),
         tls=destination.tls,
         tokens=source,
+        verification=verification,
     )
 
 

@@ -53,7 +53,8 @@ class SubscriptionCache:
     """Request templates by subscription; thread-safe.
 
     Without `tls_contexts` or `tokens` there is no template for a subscription that needs them; without `certificates`
-    the expiry of certificates is not reported.
+    the expiry of certificates is not reported. `origin` names this installation to the endpoints that are asked for
+    their consent.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class SubscriptionCache:
         tls_contexts: TlsContexts | None = None,
         tokens: TokenSources | None = None,
         certificates: LatestCertificate | None = None,
+        origin: str = "",
     ) -> None:
         self._database = database
+        self._origin = origin
         self._host_limits = host_limits or HostLimits()
         self._tls_contexts = tls_contexts
         self._tokens = tokens
@@ -171,7 +174,7 @@ class SubscriptionCache:
         with self._lock:
             for id_, found in loaded.items():
                 template = (
-                    usable_template(found, self._host_limits, self._tokens)
+                    usable_template(found, self._host_limits, self._tokens, self._origin)
                     if isinstance(found, Subscription)
                     else found
                 )

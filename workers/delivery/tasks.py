@@ -1,4 +1,8 @@
-"""The one Celery task, `webhookd.deliver`: its argument is a list of delivery references."""
+"""The Celery tasks.
+
+webhookd.deliver   its argument is a list of delivery references
+webhookd.verify    its argument is a delivery reference without lanes and records: its id is that of the question
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +19,7 @@ from webhookd.flow.dispatch.task_message import DeliveryRef, describe, ref_from_
 from workers.celery_countdown import countdown, request_kind
 from workers.coordination_clock import CoordinationClock
 from workers.delivery.task_handler import BACK_OFF_S, PublishRetry
-from workers.task_names import DELIVER, RETRY
+from workers.task_names import DELIVER, RETRY, VERIFY
 
 _log = logs.get(__name__)
 
@@ -27,8 +31,15 @@ class Handler(Protocol):
         """Send and report the deliveries of a task. Blocks. Raises Unavailable, but only before it claims any."""
 
 
+class Verifier(Protocol):
+    """What asks endpoints, as the Celery task calls it."""
+
+    def verify(self, ref: DeliveryRef) -> None:
+        """Ask an endpoint whether it wants the requests. Returns before the answer."""
+
+
 def register(app: Celery, handler: Callable[[], Handler], clock: CoordinationClock) -> None:
-    """Add the task to an application; `handler` returns the started task handler of the process."""
+    """Add the task of deliveries to an application; `handler` returns the started task handler of the process."""
 
     def publish_retry(task: Task, ref: DeliveryRef, wait_s: float) -> None:
         _retry(task, ref, countdown(wait_s, clock))
@@ -43,6 +54,15 @@ def register(app: Celery, handler: Callable[[], Handler], clock: CoordinationClo
 
     # Not shared: Celery would add this application's task to every application that the process makes later.
     app.task(bind=True, name=DELIVER, max_retries=None, shared=False, Request=request_kind(clock))(deliver)
+
+
+def register_verification(app: Celery, verifier: Verifier) -> None:
+    """Add the task that asks an endpoint to an application."""
+
+    def verify(wire: dict[str, Any]) -> None:
+        verifier.verify(ref_from_wire(wire))
+
+    app.task(name=VERIFY, shared=False)(verify)
 
 
 def _retry(task: Task, ref: DeliveryRef, waiting: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from threading import Thread
 
 from webhookd import logs
-from webhookd.flow.attempt.attempt_report import Report
+from webhookd.flow.attempt.attempt_report import VERIFICATION_KINDS, Report
 from webhookd.flow.dead_letter import Capacity
 from webhookd.flow.dispatch.concurrency_limit import ThreadLoad
 from webhookd.flow.dispatch.delivery import Delivery
@@ -34,12 +34,16 @@ from workers.ingest.loop_limits import Clocks, LoopLimits
 from workers.ingest.ports import DeadLetterSink
 from workers.ingest.running_subscriptions import RunningSubscriptions
 from workers.ingest.settlement.dead_letter_writer import DeadLetterWriter
+from workers.ingest.settlement.endpoint_verifications import EndpointVerifications
 from workers.ingest.settlement.settlement import Settlement
 from workers.ingest.thread_pool import ThreadPool
 from workers.ingest.timer_queue import TimerQueue
 
 GONE = "gone"
 """The reason code of a subscription that is deactivated because its endpoint returned 410 (RFC 9110 §15.5.11)."""
+
+UNVERIFIED_LANE_BYTES = 65_536
+"""What a lane may buffer before its endpoint has consented: its records wait in Kafka, and others have the memory."""
 
 _log = logs.get(__name__)
 
@@ -78,6 +82,9 @@ class IngestLoop:
         self._timers = TimerQueue(clocks.monotonic)
         self._dispatcher = self._new_dispatcher(writers)
         self.policy_confirmation = self._new_policy_confirmation(writers)
+        self._verifications = EndpointVerifications(
+            self.consumers, writers.publisher, writers.writer, clocks.monotonic, reply=limits.reply
+        )
         self._settlement = self._new_settlement()
         self.subscriptions = RunningSubscriptions(
             self.consumers,
@@ -137,6 +144,7 @@ class IngestLoop:
         self._timers.every(loop_limits.SWEEP_S, self.policy_confirmation.check)
         self._timers.every(self._limits.commit_interval_s, self._commit_without_topics)
         self._timers.every(loop_limits.STATUS_S, self._check_consumers)
+        self._timers.every(loop_limits.VERIFICATION_S, self._verify_endpoints)
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
@@ -183,7 +191,7 @@ class IngestLoop:
 
     def add_reports(self, reports: Sequence[Report], *, late: bool = False) -> None:
         """Settle these reports; `late` is True if they had to wait before they could be read."""
-        self.call(lambda: self._settlement.settle(reports, late=late))
+        self.call(lambda: self._apply(reports, late=late))
 
     def publish_unknown(self, deliveries: Sequence[Delivery]) -> None:
         """Publish again soon, under the same ids, deliveries of which it is unknown whether they were published."""
@@ -274,10 +282,21 @@ class IngestLoop:
         lanes = sum(len(consumer.accumulator.lanes) for consumer in self.consumers.values())
         lane_bytes = min(self._limits.lane_bytes, self._limits.process_bytes // max(1, lanes))
         for consumer in self.consumers.values():
-            consumer.backpressure.lane_bytes = lane_bytes
+            waits = consumer.verification is not None
+            consumer.backpressure.lane_bytes = min(lane_bytes, UNVERIFIED_LANE_BYTES) if waits else lane_bytes
             consumer.check()
             self.subscriptions.write_status(consumer)
         self._paused_ends.refresh(self.monotonic())
+
+    def _apply(self, reports: Sequence[Report], *, late: bool) -> None:
+        self._settlement.settle([report for report in reports if report.kind not in VERIFICATION_KINDS], late=late)
+        for report in reports:
+            if report.kind in VERIFICATION_KINDS:
+                self._verifications.reported(report)
+
+    def _verify_endpoints(self) -> None:
+        if self._dispatching and not self._dispatcher.offline:
+            self._verifications.check()
 
     def _drain(self, until: float) -> None:
         """The order of a stop: end dispatching, settle in-flight deliveries, commit, leave the groups."""

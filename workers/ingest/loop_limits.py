@@ -27,6 +27,9 @@ MISSED_TOPIC_CHECKS = 3.0
 """After so many commit intervals without topic metadata the loop commits without it."""
 
 STATUS_S = 1.0
+VERIFICATION_S = 0.2
+"""How often it is checked whether endpoints are to be asked for their consent."""
+
 RESTART_S = 1.0
 START_RETRY_S = 5.0
 CALLS_BUDGET_S = 0.05

@@ -25,6 +25,7 @@ from api.resources.subscription import audit, egress, merge_patch, signing_wire,
 from api.resources.subscription.preconditions import Preconditions
 from api.resources.subscription.tls_wire import confirm_tls
 from api.resources.subscription.topic_access import check_allowed, still_allowed
+from api.resources.subscription.verification_schemas import confirm_verification
 from api.resources.subscription.wire import Document, Identity, parse, render
 from webhookd import clock, logs
 from webhookd.errors import Conflict, InvalidInput, QueueUnavailable, TopicDenied
@@ -60,6 +61,7 @@ def register(services: Services, document: Document, also_store: AlsoStore) -> S
     history = History(created_at=now, updated_at=now)
     draft = _draft(services, document, Identity(id=str(uuid.uuid4()), tenant=tenant, history=history))
     egress.confirm_urls(services.settings, draft)
+    confirm_verification(services.settings, current_caller(), draft)
     tenants.confirm_topics(services.settings, draft)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft)
     check_allowed(services, draft)
@@ -96,6 +98,7 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     tenants.confirm_kept(document, summary.tenant)
     draft = _with_version(_draft(services, document, _next_identity(summary, stored)), stored)
     egress.confirm_urls(services.settings, draft, stored)
+    confirm_verification(services.settings, current_caller(), draft, stored)
     tenants.confirm_topics(services.settings, draft, stored)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft, stored)
     check_allowed(services, draft, stored)

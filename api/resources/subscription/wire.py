@@ -12,7 +12,7 @@ from api.resources.subscription.tls_wire import parse_tls, render_tls
 from webhookd.errors import InvalidInput
 from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.header import is_masked, mask, parse_header
-from webhookd.flow.destination import Destination, Method
+from webhookd.flow.destination import Destination, Method, Verification, with_kept_verification
 from webhookd.flow.subscription import (
     Alerting,
     Batching,
@@ -108,6 +108,7 @@ def render(subscription: Subscription) -> dict[str, Any]:
                 "success_codes": list(subscription.destination.success_codes),
                 "tls": render_tls(subscription.destination.tls),
                 "authentication": render_authentication(subscription.destination.authentication),
+                "verification": {"kind": subscription.destination.verification.value},
             },
         },
         "source": [_render_source(source) for source in subscription.sources],
@@ -140,7 +141,7 @@ def _render_source(source: Source) -> dict[str, Any]:
 def _destination(webhook: Document, stored: Subscription | None) -> Destination:
     known = {name.lower(): value for name, value in stored.destination.headers} if stored else {}
     headers = [_header(index, text, known) for index, text in enumerate(webhook["headers"])]
-    return Destination(
+    parsed = Destination(
         url=webhook["url"],
         headers=tuple(headers),
         method=Method(webhook["method"]),
@@ -148,7 +149,9 @@ def _destination(webhook: Document, stored: Subscription | None) -> Destination:
         signing=parse_signing(webhook["signing"], stored),
         tls=parse_tls(webhook["tls"], stored),
         authentication=parse_authentication(webhook["authentication"], stored),
+        verification=Verification(webhook["verification"]["kind"]),
     )
+    return with_kept_verification(parsed, stored.destination) if stored else parsed
 
 
 def _header(index: int, text: str, known: Mapping[str, str]) -> tuple[str, str]:

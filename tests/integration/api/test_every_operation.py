@@ -22,6 +22,7 @@ from tests.harness.subscriptions import ID, OTHER_ID, document, signed_destinati
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_url import parse
 from webhookd.flow.access.caller import Role
+from webhookd.flow.destination import Verification
 from webhookd.settings import Settings
 from webhookd.store import dead_letters, policies, subscriptions
 from webhookd.store.database import Database
@@ -77,6 +78,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("DELETE", ONE): changes_one(204),
     ("GET", f"{ONE}/SigningSecret"): changes_one(200),
     ("POST", f"{ONE}/SigningSecret/Rotate"): changes_one(200, {}),
+    ("POST", f"{ONE}/Verification"): changes_one(202),
     ("GET", f"{ONE}/Status"): reads_one(),
     ("GET", f"{ONE}/DeadLetter"): reads_one(),
     ("DELETE", f"{ONE}/DeadLetter"): changes_one(200),
@@ -133,7 +135,8 @@ class Paths:
         key = made_key(self._database, NewKey(name="n", role=Role.CLIENT, tenant=TENANT)).key
         with self._database.transaction() as session:
             if ID not in subscriptions.versions(session):
-                subscriptions.insert(session, subscription(tenant=TENANT, destination=signed_destination()))
+                asked = replace(signed_destination(), verification=Verification.ECHO)
+                subscriptions.insert(session, subscription(tenant=TENANT, destination=asked))
             if not policies.read(session).policies:
                 allows = policy(str(uuid.uuid4()), topic="*", projection=None)
                 policies.create(session, allows, OPERATOR, limit=10)

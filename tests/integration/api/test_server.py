@@ -113,6 +113,7 @@ def test_the_openapi_document_names_every_address(app: Flask) -> None:
         f"{PATH}/{{subscription_id}}/DeadLetter",
         f"{PATH}/{{subscription_id}}/SigningSecret",
         f"{PATH}/{{subscription_id}}/SigningSecret/Rotate",
+        f"{PATH}/{{subscription_id}}/Verification",
         "/1/EventNotificationAdmin",
         "/1/AuditLog",
         "/1/Key",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from webhookd.flow.attempt.exchange_result import FailureCode
+from webhookd.flow.attempt.verification import CONSENT_MISSING
 
 OPERATOR = "Ask the operator of webhookd: "
 
@@ -16,6 +17,11 @@ REFUSES = (
 FEWER = (
     "webhookd already sends fewer requests to this endpoint. Let the endpoint accept more requests, or send more "
     "records in each request: a larger max_batch_size."
+)
+
+CONSENT = (
+    "Let the endpoint answer as the subscription's destination.webhook.verification says: options with "
+    "WebHook-Allowed-Origin, echo with the challenge. Then ask at once with POST …/Verification, or wait."
 )
 
 TO_DO: Mapping[str, str] = {
@@ -62,6 +68,7 @@ TO_DO: Mapping[str, str] = {
         "(the settings WEBHOOKD_EGRESS_…). Then change the subscription, or wait for the next probe."
     ),
     FailureCode.INTERNAL_ERROR: OPERATOR + "the workers' log shows the error. The endpoint is not the cause.",
+    CONSENT_MISSING: CONSENT,
     "http_1xx": ANSWER,
     "http_2xx": ("Make the endpoint answer with one of the subscription's success_codes, or add the status to them."),
     "http_3xx": "Set the subscription's URL to the one that the endpoint redirects to.",

@@ -8,7 +8,7 @@ a failure code of an exchange, an HTTP status   failure_advice.py
 
 from collections.abc import Mapping
 
-from webhookd.flow.alerting.failure_advice import TO_DO
+from webhookd.flow.alerting.failure_advice import CONSENT, TO_DO
 from webhookd.flow.status.reason_codes import table_key
 from webhookd.flow.subscription import OnExhausted
 
@@ -67,6 +67,11 @@ NOT_DECRYPTED = (
 DESTINATION_UNUSED = (
     "webhookd cannot use the options of the destination that are named above, and sends nothing. It keeps the position "
     "and continues automatically when it can use them."
+)
+NOT_ASKED_FOR = (
+    "The endpoint has not shown that it wants the requests, so webhookd delivers nothing to it. It keeps the position, "
+    "and asks the endpoint again at growing intervals up to 5 minutes. When the endpoint consents, webhookd delivers "
+    "the records that waited, in order. Records that wait longer than the topic's retention time are lost."
 )
 DEAD_LETTERS_WAIT = "The partition waits. webhookd continues automatically once the dead letters are stored."
 UNREADABLE_PAUSED = (
@@ -135,6 +140,7 @@ FIX_DESTINATION = (
     "Correct the field that is named above and save the subscription. If its value is correct, ask the operator of "
     "webhookd to check the version and the settings of the workers (WEBHOOKD_EGRESS_…)."
 )
+FIX_CONSENT = CONSENT + " The answer of the endpoint is shown above."
 FIX_STORE = "Ask the operator of webhookd why the database does not take the rows. The log shows the errors."
 FIX_UNREADABLE = (
     "Values must be JSON in UTF-8. Let the producers write JSON without a schema-registry header, compression or "
@@ -161,6 +167,7 @@ PROBLEM_ADVICE: Mapping[str, tuple[str, str]] = {
     "not_assigned": (NOT_SENT, FIX_GROUP),
     "deliveries_unclaimed": (NOT_SENT, FIX_WORKERS),
     "deliveries_stale": (NOT_SENT, FIX_WORKERS),
+    "endpoint_unverified": (NOT_ASKED_FOR, FIX_CONSENT),
     "secrets_unreadable": (NOT_DECRYPTED, FIX_KEYS),
     "destination_unusable": (DESTINATION_UNUSED, FIX_DESTINATION),
     "dead_letters_waiting": (DEAD_LETTERS_WAIT, FIX_STORE),

@@ -18,6 +18,8 @@ class ReportKind(IntEnum):
     UNUSABLE: it cannot use the destination, so nothing was sent; `detail` names the field and the reason.
     WAITING: a quota is used up, so the task was published again for after `wait_s`; `detail` names what is used up, as
     `limited_by` in the status does.
+    VERIFIED and UNVERIFIED are about no delivery: the endpoint was asked whether it wants the requests, and has
+    consented or not.
     """
 
     STARTED = 0
@@ -31,6 +33,12 @@ class ReportKind(IntEnum):
     UNREADABLE = 8
     UNUSABLE = 9
     WAITING = 10
+    VERIFIED = 11
+    UNVERIFIED = 12
+
+
+VERIFICATION_KINDS = frozenset({ReportKind.VERIFIED, ReportKind.UNVERIFIED})
+"""The reports about the verification of an endpoint."""
 
 
 class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -58,6 +66,9 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     `success` is the last acknowledged exchange, `failure` the one that stopped the attempt. `certificate` is
     the validity of the endpoint's certificate, None if there is nothing new about it. `detail` is for the kinds that
     say why nothing was sent.
+
+    VERIFIED and UNVERIFIED have the id of the question as `delivery`, and its exchange. With VERIFIED `wait_s` is the
+    time from one request to the next that the endpoint has granted, 0 if it has granted any number of requests.
     """
 
     kind: ReportKind

@@ -75,7 +75,7 @@ def check_url(url: str) -> None:
 
 
 def request_head(
-    target: Target, headers: Sequence[tuple[str, str]], content_type: str, method: Method = Method.POST
+    target: Target, headers: Sequence[tuple[str, str]], content_type: str, method: str = Method.POST
 ) -> bytes:
     """The part of the request head that is the same for each request; it ends with a CRLF.
 

@@ -53,6 +53,7 @@ class BatchAccumulator:
         self.lanes: dict[tuple[str, int], Lane] = {}
         self.endpoint_latency = EndpointLatency()
         self._held_back = False
+        self._unverified = subscription.destination.unverified
         self._limits = limits
         self._new_token = new_token
         self._size = subscription.batching.max_batch_size
@@ -120,7 +121,12 @@ class BatchAccumulator:
                 yield delivery
 
     def ready(self, now: float, limit: SubscriptionLimit | None = None) -> list[Delivery]:
-        """Form and return every delivery that can leave now within the limit; it is then in flight in its lanes."""
+        """Form and return every delivery that can leave now within the limit; it is then in flight in its lanes.
+
+        None leaves before the endpoint has shown that it wants the requests: then another version is run.
+        """
+        if self._unverified:
+            return []
         deliveries = []
         leftovers = []
         groups: defaultdict[str, list[Lane]] = defaultdict(list)
@@ -167,6 +173,8 @@ class BatchAccumulator:
 
     def due_at(self) -> float | None:
         """When the next delivery can leave; None while nothing waits or no lane may dispatch."""
+        if self._unverified:
+            return None
         due = min(
             (self._due_at(lane) for lane in self.lanes.values() if lane.can_dispatch and lane.has_work), default=None
         )

@@ -6,7 +6,8 @@ lanes, or their records in Kafka, until a worker would send them. Otherwise task
 held_by                   nothing leaves                                              until
 retry_after               the endpoint has answered with `Retry-After`                then
 slow_down                 it has answered 429 or 503 (slow_down.py)                   the next token
-rate_limit, host_limit    the tokens are used up                                      the next token
+rate_limit, host_limit,   the tokens are used up                                      the next token
+granted_rate
 max_concurrent_requests   as many deliveries are in flight as may be open             one ends
 (the worker's reason)     a worker has refused a delivery, and said so                it is claimed, or has not been
                                                                                       for 5 s after its wait

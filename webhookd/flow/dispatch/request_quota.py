@@ -22,6 +22,9 @@ from webhookd.flow.destination import RateLimit, RateUnit, RequestLimits
 HOST = "host:"
 """The subject of a host's quota begins with this, that of a subscription's is its id."""
 
+GRANTED = ":granted"
+"""The subject of a quota that the endpoint has granted ends with this; before it is the subscription's id."""
+
 HORIZON_S = 0.25
 """How long a claimed delivery may wait for its first request; as long as a delivery to a fast endpoint lasts."""
 
@@ -42,6 +45,7 @@ class HeldBy(StrEnum):
     SLOW_DOWN = "slow_down"
     RATE_LIMIT = "rate_limit"
     HOST_LIMIT = "host_limit"
+    GRANTED_RATE = "granted_rate"
     CONCURRENCY = "max_concurrent_requests"
 
 
@@ -74,9 +78,16 @@ class Quota:
         return self.subject.startswith(HOST)
 
     @property
+    def is_granted(self) -> bool:
+        """Whether the endpoint has granted it."""
+        return self.subject.endswith(GRANTED)
+
+    @property
     def rate_held_by(self) -> HeldBy:
         """The reason while its tokens are used up."""
-        return HeldBy.HOST_LIMIT if self.of_host else HeldBy.RATE_LIMIT
+        if self.of_host:
+            return HeldBy.HOST_LIMIT
+        return HeldBy.GRANTED_RATE if self.is_granted else HeldBy.RATE_LIMIT
 
     def tokens(self, requests: int, records: int) -> int:
         """How many tokens these requests, with so many records together, take."""
@@ -141,10 +152,21 @@ class UsedPermit:
         return tuple((reserved - taken) * quota.interval_s for quota, reserved, taken in counts)
 
 
-def quotas_of(subscription_id: str, limits: RequestLimits, host: Quota | None = None) -> tuple[Quota, ...]:
-    """The quotas of a subscription's requests, its own first; none for a subscription without limits."""
+def quotas_of(
+    subscription_id: str, limits: RequestLimits, host: Quota | None = None, granted_per_minute: int | None = None
+) -> tuple[Quota, ...]:
+    """The quotas of a subscription's requests, its own first; none for a subscription without limits.
+
+    `granted_per_minute` is how many requests a minute its endpoint has granted; None for any number.
+    """
     own = Quota(subject=subscription_id, rate=limits.rate_limit, max_concurrent=limits.max_concurrent)
-    return tuple(quota for quota in (own, host) if quota is not None and (quota.rate or quota.max_concurrent))
+    granted = Quota(subject=f"{subscription_id}{GRANTED}", rate=_granted(granted_per_minute))
+    return tuple(quota for quota in (own, granted, host) if quota is not None and (quota.rate or quota.max_concurrent))
+
+
+def _granted(per_minute: int | None) -> RateLimit | None:
+    """The rate that an endpoint has granted; what it grants for a second may be sent at once."""
+    return RateLimit(per_second=per_minute / 60, burst=max(1, per_minute // 60)) if per_minute else None
 
 
 def first_tokens(quota: Quota, requests: int, records: int) -> int:

@@ -8,6 +8,7 @@ deliveries_stale      workers reject every delivery as one of an older configura
 dead_letters_waiting  dead letters are not stored; the records behind them wait                  1 min
 secrets_unreadable    a worker cannot decrypt the secrets of the subscription                    0 s
 destination_unusable  a worker cannot use the options of the destination                         0 s
+endpoint_unverified   the endpoint has not shown that it wants the requests                      1 min
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,7 @@ DELIVERIES_STALE = "deliveries_stale"
 DEAD_LETTERS_WAITING = "dead_letters_waiting"
 SECRETS_UNREADABLE = SecretsUnreadable.code
 DESTINATION_UNUSABLE = UnusableDestination.code
+ENDPOINT_UNVERIFIED = "endpoint_unverified"
 
 TOLERATED_S: Mapping[str, float] = {
     POSITION_UNKNOWN: 60.0,
@@ -31,6 +33,7 @@ TOLERATED_S: Mapping[str, float] = {
     DEAD_LETTERS_WAITING: 60.0,
     SECRETS_UNREADABLE: 0.0,
     DESTINATION_UNUSABLE: 0.0,
+    ENDPOINT_UNVERIFIED: 60.0,  # an endpoint that is ready consents within a second or two
 }
 RESUMED_PROBLEM_KEPT_S: Mapping[str, float] = {code: max(60.0, 1.5 * wait_s) for code, wait_s in TOLERATED_S.items()}
 """How long after the start of the process a problem from before is kept: it takes time to find a stall again."""

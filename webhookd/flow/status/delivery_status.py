@@ -7,6 +7,7 @@ delivering     records wait or are in flight, the last attempts succeeded       
 failing        the last attempt of a lane failed, a retry follows               it succeeds, or no attempt is left
 circuit_open   no attempt is left: the endpoint is probed from time to time     a probe succeeds
 stopped        the subscription is inactive, offline or unusable                it is active and online again
+unverified     the endpoint has not shown that it wants the requests            it has
 
 If several lanes fail, the one that has failed for longest is shown. With `failing` and `circuit_open` the status shows
 how many attempts of its batch have failed and when the next one is due.
@@ -19,6 +20,7 @@ from math import inf
 
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.delivery import DeliveryStage, Lane
+from webhookd.flow.dispatch.endpoint_verification import EndpointVerification
 
 SAME_TIME_TOLERANCE_S = 1.0
 """Smaller differences between two times of the next attempt are not shown: the two clocks drift apart a little."""
@@ -33,6 +35,7 @@ class DeliveryState(StrEnum):
     FAILING = "failing"
     CIRCUIT_OPEN = "circuit_open"
     STOPPED = "stopped"
+    UNVERIFIED = "unverified"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,19 @@ def delivery_status(lanes: Collection[Lane], max_attempts: int, *, monotonic: fl
         next_attempt_at=wall + next_at - monotonic if monotonic < next_at < inf else 0.0,
         lanes=len(lanes),
         lanes_failing=len(failing),
+    )
+
+
+def unverified_status(
+    lanes: Collection[Lane], verification: EndpointVerification, *, monotonic: float, wall: float
+) -> DeliveryStatus:
+    """Return the state of the deliveries while the endpoint has not consented: `attempt` counts its other answers."""
+    next_at = verification.next_at(monotonic)
+    return DeliveryStatus(
+        state=DeliveryState.UNVERIFIED,
+        attempt=verification.refusals,
+        next_attempt_at=wall + next_at - monotonic if next_at is not None else 0.0,
+        lanes=len(lanes),
     )
 
 

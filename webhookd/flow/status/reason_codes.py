@@ -9,6 +9,7 @@ docs/reference/statuses.md.
 from collections.abc import Mapping
 
 from webhookd.flow.attempt.exchange_result import FailureCode
+from webhookd.flow.attempt.verification import CONSENT_MISSING
 
 WEBHOOKD_CODES: Mapping[str, str] = {
     "unusable_configuration": "The stored configuration cannot be used.",
@@ -33,6 +34,7 @@ WEBHOOKD_CODES: Mapping[str, str] = {
     "group_denied": "Kafka does not authorise webhookd to use the consumer group.",
     "deliveries_unclaimed": "For five minutes no worker has started a delivery.",
     "deliveries_stale": "For a minute workers have rejected deliveries because they belong to an older configuration.",
+    "endpoint_unverified": "For a minute the endpoint has not shown that it wants the requests; it gets none before.",
     "secrets_unreadable": "A worker cannot decrypt the secrets of the subscription.",
     "destination_unusable": "A worker cannot use the options of the destination; the detail names the field.",
     "dead_letters_waiting": "Dead letters could not be stored for a minute; the records behind them wait.",
@@ -57,6 +59,7 @@ EXCHANGE_CODES: Mapping[str, str] = {
     FailureCode.TOKEN_MALFORMED: "The token endpoint's answer has no bearer token; the request was not sent.",
     FailureCode.TOKEN_NOT_ALLOWED: "webhookd is not allowed to send to the token endpoint; the request was not sent.",
     FailureCode.INTERNAL_ERROR: "Sending failed with an unexpected error.",
+    CONSENT_MISSING: "The endpoint was asked whether it wants the requests, and its 2xx answer does not say so.",
     "http_1xx": "The endpoint answered with an interim status and sent no final one.",
     "http_2xx": "The endpoint answered with a 2xx status that is not one of the subscription's success codes.",
     "http_3xx": "The endpoint redirects to another URL; webhookd does not follow redirects.",

@@ -1,5 +1,6 @@
 """Makes the consumer of a subscription from its configuration and the settings of the process."""
 
+import random
 from collections.abc import Callable
 from functools import partial
 
@@ -9,17 +10,20 @@ from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.errors import InvalidInput, UnusableSubscription
 from webhookd.flow.attempt.authentication import constant_headers, token_target
+from webhookd.flow.attempt.retry import LONGEST_RETRY_AFTER_S
 from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.attempt.tls_options import OPERATORS, without_sealed_key
 from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.batching.envelope import CONTENT_TYPE
-from webhookd.flow.destination import Tls
+from webhookd.flow.destination import ClientCredentials, Tls
 from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
 from webhookd.flow.dispatch.dispatch_pace import DispatchPace
+from webhookd.flow.dispatch.endpoint_verification import EndpointVerification, VerificationTiming
 from webhookd.flow.dispatch.host_limits import host_limits
 from webhookd.flow.dispatch.request_quota import quotas_of
+from webhookd.flow.status.delivery_status import DeliveryState
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import OnFilterError, Source, Subscription
 from webhookd.settings import Settings
@@ -59,7 +63,7 @@ class ConsumerFactory:
             self.group_protocol,
             fetch_wait_s=settings.kafka_fetch_wait_s,
         )
-        return SubscriptionConsumer(
+        consumer = SubscriptionConsumer(
             BatchAccumulator(subscription, matchers, limits, self._new_token, self._pace(subscription, target)),
             matchers,
             ReadBackpressure(settings.lane_buffer_bytes),
@@ -67,9 +71,24 @@ class ConsumerFactory:
             open_kafka_consumer,
             previous,
         )
+        if subscription.destination.unverified:
+            consumer.verification = self._verification(subscription, previous, services)
+        return consumer
+
+    def _verification(
+        self, subscription: Subscription, previous: SubscriptionStatus | None, services: Services
+    ) -> EndpointVerification:
+        timing = _verification_timing(self._settings, subscription)
+        verification = EndpointVerification(timing, self._new_token, random.random)
+        before = previous.delivery if previous is not None and previous.version == subscription.version else None
+        if before is not None and before.state is DeliveryState.UNVERIFIED:
+            due_in_s = before.next_attempt_at - services.wall_clock()
+            verification.resume(before.attempt, services.monotonic() + min(due_in_s, LONGEST_RETRY_AFTER_S))
+        return verification
 
     def _pace(self, subscription: Subscription, target: Target) -> DispatchPace:
-        quotas = quotas_of(subscription.id, subscription.limits, self._host_limits.quota(target.host))
+        granted = subscription.destination.granted_per_minute
+        quotas = quotas_of(subscription.id, subscription.limits, self._host_limits.quota(target.host), granted)
         return DispatchPace(quotas, self._settings.delivery_target_s)
 
     def fall_back(self) -> None:
@@ -77,6 +96,15 @@ class ConsumerFactory:
         if self._settings.kafka_group_protocol == "auto" and self.group_protocol != "classic":
             self.group_protocol = "classic"
             _log.warning("group_protocol_fell_back", group_protocol=self.group_protocol)
+
+
+def _verification_timing(settings: Settings, subscription: Subscription) -> VerificationTiming:
+    """A task waits in its queue, a request for its answer; a token that is refused costs both requests once more."""
+    timeout_s = subscription.limits.timeout_s or settings.request_deadline_s
+    if isinstance(subscription.destination.authentication, ClientCredentials):
+        timeout_s = 2 * (timeout_s + settings.request_deadline_s)
+    answer_within_s = settings.claim_timeout_s + timeout_s + settings.lease_s
+    return VerificationTiming(answer_within_s=answer_within_s, retry_time_scale=settings.retry_time_scale)
 
 
 def _matchers(subscription: Subscription) -> tuple[dict[str, TopicMatcher], Target]:

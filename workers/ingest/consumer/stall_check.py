@@ -11,11 +11,13 @@ from typing import Protocol
 
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.dispatch.delivery import Lane
+from webhookd.flow.dispatch.endpoint_verification import EndpointVerification
 from webhookd.flow.monitoring.subscription_stall import (
     DEAD_LETTERS_WAITING,
     DELIVERIES_STALE,
     DELIVERIES_UNCLAIMED,
     DESTINATION_UNUSABLE,
+    ENDPOINT_UNVERIFIED,
     NOT_ASSIGNED,
     POSITION_UNKNOWN,
     RESUMED_PROBLEM_KEPT_S,
@@ -52,6 +54,7 @@ class Owner(Protocol):
 
     health: SubscriptionHealth
     status_changed: bool
+    verification: EndpointVerification | None
 
     def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
         """Begin a problem, or give it another detail."""
@@ -120,7 +123,12 @@ class StallCheck:
         """Update the delivery status; begin and end the problems of stalls."""
         owner, now, wall = self._owner, self._services.monotonic(), self._services.wall_clock()
         owner.status_changed |= owner.health.update_delivery_status(
-            lanes, self._max_attempts, monotonic=now, wall=wall, limited_by=self._limited_by(now)
+            lanes,
+            self._max_attempts,
+            monotonic=now,
+            wall=wall,
+            limited_by=self._limited_by(now),
+            verification=owner.verification,
         )
         if owner.health.failing_too_long(lanes, wall):
             owner.begin_problem(owner.health.last_code)
@@ -149,13 +157,9 @@ class StallCheck:
             self._owner.end_problem(CONSUMER_FAILED)
 
     def _find_stalls(self, lanes: Collection[Lane], now: float) -> Iterator[Stall]:
-        for lane in lanes:
-            if not lane.position_known or lane.seek_due or lane.partition in self._unknown_positions:
-                yield Stall(POSITION_UNKNOWN, lane.name, self._unknown_positions.get(lane.partition, ""))
-            if lane.delivery is not None and lane.delivery.unclaimed_s(now) > UNCLAIMED_S:
-                yield Stall(DELIVERIES_UNCLAIMED, f"{lane.name} (delivery {lane.delivery.id})")
-        for topic, missing in unassigned(lanes, self._owner.health.topics).items():
-            yield Stall(NOT_ASSIGNED, topic, f"{missing} partitions have no reader")
+        yield from self._find_waiting_lanes(lanes, now)
+        if self._owner.verification is not None:
+            yield Stall(ENDPOINT_UNVERIFIED, "", self._owner.verification.detail)
         if self._last_kind is ReportKind.STALE:
             yield Stall(DELIVERIES_STALE, "")
         for kind, code in UNABLE.items():
@@ -164,6 +168,15 @@ class StallCheck:
         if DEAD_LETTERS_FULL not in self._owner.health.problems:  # otherwise they wait for free rows
             for number, subject in self._dead_letters.items():
                 yield Stall(DEAD_LETTERS_WAITING, f"{subject} (batch {number})")
+
+    def _find_waiting_lanes(self, lanes: Collection[Lane], now: float) -> Iterator[Stall]:
+        for lane in lanes:
+            if not lane.position_known or lane.seek_due or lane.partition in self._unknown_positions:
+                yield Stall(POSITION_UNKNOWN, lane.name, self._unknown_positions.get(lane.partition, ""))
+            if lane.delivery is not None and lane.delivery.unclaimed_s(now) > UNCLAIMED_S:
+                yield Stall(DELIVERIES_UNCLAIMED, f"{lane.name} (delivery {lane.delivery.id})")
+        for topic, missing in unassigned(lanes, self._owner.health.topics).items():
+            yield Stall(NOT_ASSIGNED, topic, f"{missing} partitions have no reader")
 
 
 def unassigned(lanes: Collection[Lane], partitions: Mapping[str, int]) -> dict[str, int]:

@@ -25,6 +25,7 @@ from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Lane
+from webhookd.flow.dispatch.endpoint_verification import EndpointVerification
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
@@ -88,6 +89,8 @@ class SubscriptionConsumer:
         self.broken = False
         self.joined = False
         self.kafka_unreachable = False
+        self.verification: EndpointVerification | None = None
+        """Set by the consumer's maker, if the endpoint must still show that it wants the requests."""
         self._matchers = matchers
         self._sources: dict[str, Source] = {source.topic: source for source in self.subscription.sources}
         self._services = services

@@ -7,9 +7,17 @@ from webhookd.errors import TopicNotAllowed, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import LoggedExchange
 from webhookd.flow.attempt.response_body import text_of
 from webhookd.flow.dispatch.delivery import Lane
+from webhookd.flow.dispatch.endpoint_verification import EndpointVerification
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.status.activity import Activity, Event
-from webhookd.flow.status.delivery_status import STARTING, DeliveryStatus, FailedAttempt, delivery_status
+from webhookd.flow.status.delivery_status import (
+    STARTING,
+    DeliveryState,
+    DeliveryStatus,
+    FailedAttempt,
+    delivery_status,
+    unverified_status,
+)
 from webhookd.flow.status.endpoint_certificate import EndpointCertificate
 from webhookd.flow.status.problem import Problem, Problems
 from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus, TopicStatus
@@ -119,7 +127,8 @@ class SubscriptionHealth:
 
     def status(self, lanes: Collection[Lane]) -> SubscriptionStatus:
         """The status, without the filter errors of this run."""
-        failed = self.state is Health.UNHEALTHY or failing_since(lanes)
+        unverified = self.delivery.state is DeliveryState.UNVERIFIED
+        failed = self.state is Health.UNHEALTHY or failing_since(lanes) or unverified
         failure = self.failure if failed else None
         return SubscriptionStatus(
             subscription_id=self.subscription_id,
@@ -144,11 +153,21 @@ class SubscriptionHealth:
         )
 
     def update_delivery_status(
-        self, lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float, limited_by: str = ""
+        self,
+        lanes: Collection[Lane],
+        max_attempts: int,
+        *,
+        monotonic: float,
+        wall: float,
+        limited_by: str = "",
+        verification: EndpointVerification | None = None,
     ) -> bool:
         """Update the state of the deliveries; returns whether it has changed."""
         before = self.delivery
-        found = delivery_status(lanes, max_attempts, monotonic=monotonic, wall=wall)
+        if verification is None:
+            found = delivery_status(lanes, max_attempts, monotonic=monotonic, wall=wall)
+        else:
+            found = unverified_status(lanes, verification, monotonic=monotonic, wall=wall)
         self.delivery = replace(found, limited_by=limited_by)
         return self.delivery.differs(before)
 

@@ -20,7 +20,7 @@ from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.dispatch.coordination import Publication, ReportFlush
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.task_message import DeliveryRef, describe, ref_to_wire
-from workers.task_names import DELIVER
+from workers.task_names import DELIVER, RETRY, VERIFY
 
 REDIS_CALL_BYTES = 8 * 1024 * 1024
 """Payloads that are sent to Redis in one call; more would delay the calls of other processes."""
@@ -136,6 +136,13 @@ class TaskPublisher:
         """
         self._jobs.put(lambda: self._pending_markers.update({reply: marker}))
 
+    def verify(self, question: DeliveryRef) -> None:
+        """Publish the task that asks an endpoint whether it wants the requests; returns at once.
+
+        If that fails, no report comes, and the caller asks again.
+        """
+        self._jobs.put(lambda: self._verify(question))
+
     def _run(self) -> None:
         while (job := self._next()) is not None:
             job()
@@ -198,6 +205,21 @@ class TaskPublisher:
         finally:
             self.took_s = clock.monotonic() - began
             self._ended += 1
+
+    def _verify(self, question: DeliveryRef) -> None:
+        try:
+            self._app.send_task(
+                VERIFY,
+                args=[ref_to_wire(question)],
+                queue=RETRY,
+                argsrepr=f"({question.subscription})",
+                kwargsrepr="{}",
+                retry=False,
+                ignore_result=True,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, the endpoint is asked again
+            code, id_ = QueueUnavailable.code, question.subscription
+            _log.warning("verification_not_published", code=code, detail=str(error), subscription=id_)
 
     def _send(self, queue: str, task: Sequence[DeliveryRef]) -> None:
         self._app.send_task(

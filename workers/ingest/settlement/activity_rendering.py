@@ -1,7 +1,9 @@
 """Renders calls as rows of the activity log, masked and readable; runs on the database writer's thread."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from webhookd.flow.attempt.attempt_report import LoggedExchange
 from webhookd.flow.attempt.authentication import AUTHORIZATION
 from webhookd.flow.attempt.header import mask
 from webhookd.flow.attempt.response_body import text_of
@@ -14,6 +16,12 @@ from webhookd.flow.subscription import Subscription
 def row_renderer(subscription: Subscription, calls: Sequence[CallRollup]) -> Callable[[], list[Activity]]:
     """Return a function that renders the rows; the database writer calls it on its thread."""
     return lambda: [_row(subscription, call) for call in calls]
+
+
+def verification_row(subscription: Subscription, exchange: LoggedExchange, method: str) -> Activity:
+    """Return the row of a request that has asked the endpoint whether it wants the requests."""
+    row = _row(subscription, CallRollup(exchange, 1, succeeded=not exchange.error))
+    return replace(row, request=f"{method} {subscription.destination.url}")
 
 
 def _row(subscription: Subscription, call: CallRollup) -> Activity:

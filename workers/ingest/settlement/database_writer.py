@@ -3,6 +3,7 @@
 rows           while the database is down                  rows that the database rejects
 dead letters   all wait; their lanes are paused            are tried again, after all other rows
 statuses       the latest of each subscription waits       are tried again
+consents       all wait                                    are tried again
 activity       as many as fit wait; the oldest are lost    are dropped and counted
 
 Dead letters also wait while their subscription has as many rows as the limit allows (pending_dead_letters.py).
@@ -24,6 +25,7 @@ from workers.ingest.settlement.dead_letter_space import COUNT_AGAIN_S, Limits
 from workers.ingest.settlement.pending_activity import PendingActivity
 from workers.ingest.settlement.pending_dead_letters import PendingDeadLetters
 from workers.ingest.settlement.pending_statuses import PendingStatuses
+from workers.ingest.settlement.pending_verifications import PendingVerifications
 from workers.ingest.settlement.write_attempts import WriteAttempts
 
 BACK_OFF_S = 1.0
@@ -59,6 +61,7 @@ class DatabaseWriter:
         )
         """The dead letters that wait for their rows; a caller that adds to them must then call `wake`."""
         self._statuses = PendingStatuses(database, wall_clock)
+        self._verifications = PendingVerifications(database)
         self._activity = PendingActivity(database)
         self._attempts = WriteAttempts()
         self._stopping = False
@@ -100,6 +103,11 @@ class DatabaseWriter:
         self._statuses.deactivate(subscription, reason)
         self.wake()
 
+    def set_verified(self, subscription: Subscription, granted_per_minute: int | None) -> None:
+        """Store that the endpoint of this version has consented, as soon as the database can be reached."""
+        self._verifications.set(subscription, granted_per_minute)
+        self.wake()
+
     @property
     def activity_dropped(self) -> int:
         """Additions to the activity log that were lost since the start."""
@@ -111,7 +119,8 @@ class DatabaseWriter:
 
     @property
     def _waiting(self) -> bool:
-        return self.dead_letters.waiting or self._activity.waiting or self._statuses.waiting
+        pending = (self.dead_letters, self._activity, self._statuses, self._verifications)
+        return any(rows.waiting for rows in pending)
 
     def _run(self) -> None:
         while True:
@@ -144,9 +153,10 @@ class DatabaseWriter:
     def _write(self) -> bool:
         dead_letters_accepted = self.dead_letters.write(self._attempts.run)
         statuses_accepted = self._statuses.write(self._attempts.run)
+        verifications_accepted = self._verifications.write(self._attempts.run)
         self._activity.write(self._attempts.run)
         self._purge()
-        complete = dead_letters_accepted and statuses_accepted
+        complete = dead_letters_accepted and statuses_accepted and verifications_accepted
         if complete:
             self._attempts.all_accepted()
         return complete

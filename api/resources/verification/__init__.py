@@ -1,0 +1,1 @@
+"""The question to an endpoint whether it wants the requests of a subscription."""
