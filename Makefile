@@ -29,9 +29,11 @@ demo: $(VENV)/runtime ## deliver a topic of orders to three subscriptions, in th
 play: $(VENV)/runtime ## webhookd on its own Kafka, Redis and Postgres, with orders, an endpoint and mails, in this terminal
 	@exec $(BIN)/python -m stack play
 
+# The checks run beside the tests, which wait often; each check's output comes in one piece, when it has ended.
 # -k: every step runs and says what it found, also after one that failed.
 test: $(VENV)/test ## every check and every test, on real Kafka, Redis and Postgres
-	@exec $(MAKE) --no-print-directory -k format lint types imports docs pytest
+	@$(MAKE) --no-print-directory -k --jobs=2 --output-sync=target check pytest || \
+		{ code=$$?; echo "make test failed; above, a line with *** names each step that did"; exit $$code; }
 
 check: $(VENV)/test ## the checks alone: seconds, no services
 	@exec $(MAKE) --no-print-directory -k format lint types imports docs
@@ -59,11 +61,11 @@ docs: $(VENV)/test ## build the documentation site into .state/docs, strictly
 	@echo "== documentation"
 	@exec $(BIN)/python -m documentation
 
-# Three files at a time, in the order of their folders: the slow ones in acceptance/ wait for processes, sessions and
-# leases most of their time, and the quick ones in unit/ fill the cores at the end.
+# Four files at a time, in the order of tests/harness/file_order.py: while some wait, others compute.
+# `+` shows the output at once, in spite of --output-sync. What the tests start is not to be a part of this make.
 pytest: $(VENV)/test
 	@echo "== pytest"
-	@exec $(BIN)/python -m stack run -- $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	+@exec env -u MAKEFLAGS -u MAKELEVEL $(BIN)/python -m stack run -- $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 up: $(VENV)/runtime ## Kafka, Redis and Postgres to play with, in the background (BROKERS=1|3)
 	@exec $(BIN)/python -m stack up --detach --brokers $(BROKERS)

@@ -8,9 +8,9 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from stack import install
+from stack import install, kafka_formats
 from stack.child import Child, spawn
-from stack.kafka_jars import jars
+from stack.kafka_jars import formats, jars
 from stack.waiting import until_ready
 
 READY_TIMEOUT_S = 90.0
@@ -114,7 +114,7 @@ def start(directory: Path, ports: Sequence[int], options: KafkaOptions | None = 
     java = install.require(install.JAVA)
     classpath = f"{jars()}/*"
     property_files = _write_properties(directory, ports, chosen)
-    _format([java, *STARTS_SOON, "-cp", classpath], property_files)
+    _format([java, *STARTS_SOON, "-cp", classpath], directory, property_files)
     tuned = RUNS_FAST if chosen.warmed_up else STARTS_SOON
     return KafkaCluster(
         [
@@ -171,9 +171,13 @@ def broker_settings(data: Path, node_id: int, ports: Sequence[int], options: Kaf
     }
 
 
-def _format(virtual_machine: Sequence[str | Path], property_files: Mapping[int, Path]) -> None:
-    """Format the storage of all brokers at the same time: each takes a second to start a JVM."""
+def _format(virtual_machine: Sequence[str | Path], directory: Path, property_files: Mapping[int, Path]) -> None:
+    """Format the storage of all brokers: copied, or made at the same time, since each takes a second to start a JVM."""
+    storage = {node_id: (directory / str(node_id), formats() / str(node_id)) for node_id in property_files}
+    missing = {node_id: pair for node_id, pair in storage.items() if not kafka_formats.copy(pair[1], pair[0])}
     tool = [*virtual_machine, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]
-    children = [spawn([*tool, path], log_file=path.with_suffix(".format.log")) for path in property_files.values()]
-    for child in children:
+    files = [property_files[node_id] for node_id in missing]
+    for child in [spawn([*tool, path], log_file=path.with_suffix(".format.log")) for path in files]:
         child.must_succeed("the format of Kafka's storage")
+    for made, kept in missing.values():
+        kafka_formats.keep(made, kept)

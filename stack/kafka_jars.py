@@ -31,6 +31,11 @@ def jars(version: str = VERSION, *, say: Callable[[str], None] = _print) -> Path
     return libs
 
 
+def formats(version: str = VERSION) -> Path:
+    """Return the directory for formatted storage (kafka_formats.py), one folder for each node's id."""
+    return _libs(version).with_name("formats")
+
+
 def programs(version: str = VERSION) -> list[install.Program]:
     """Return what Kafka needs: Java, and Maven unless the jars are there."""
     return [install.JAVA] if _libs(version).is_dir() else [install.JAVA, install.MAVEN]

@@ -1,5 +1,6 @@
 """What every test stands on: a wiped environment, markers by what a test asks for, and the real services."""
 
+import gc
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import pytest
 from stack.errors import NotStarted
 from stack.pgbouncer import PgBouncer
 from stack.service_group import ServiceGroup
+from tests.harness.file_order import in_running_order
 from tests.harness.services import SERVICES, missing_service, required_service
 
 FIXTURE_OF_SERVICE = {"kafka": "kafka_bootstrap", "redis": "redis_url", "postgres": "postgres_url"}
@@ -53,11 +55,26 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Collect without garbage collection, and keep what was collected out of it: it is used up to the end.
+
+    Else each full collection walks over a million objects, while the tests are imported and while they run.
+    """
+    del session
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes minutes, and mark each test with the services it asks for: `-m 'not kafka'` then works.
 
-    The coverage of some is not measured.
+    The coverage of some is not measured. Files that wait run beside files that compute.
     """
     left_out = {marker for marker, option in LONG.items() if not config.getoption(option)}
     dropped = [item for item in items if any(item.get_closest_marker(marker) for marker in left_out)]
@@ -69,6 +86,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for service in SERVICES:
             if FIXTURE_OF_SERVICE[service] in getattr(item, "fixturenames", ()):
                 item.add_marker(service)
+    items[:] = in_running_order(items)
 
 
 @pytest.fixture(scope="session")

@@ -141,9 +141,17 @@ def test_deletion_removes_the_group_from_kafka(pipeline: Pipeline) -> None:
         until(lambda: f"webhooks-{id_}" not in groups(pipeline), "the group is gone")
 
 
-def test_killed_ingest_leaves_no_group_behind(start_pipeline: Starts) -> None:
-    with start_pipeline(WEBHOOKD_KAFKA_GROUP_PROTOCOL="classic") as pipeline, Receiver() as receiver:
-        topic = pipeline.topic()
+@pytest.fixture(scope="module")
+def killable(start_pipeline: Starts) -> Iterator[Pipeline]:
+    """A service with normal waits, whose ingest process may be killed: Kafka removes it from its groups in 10 s."""
+    settings = {"WEBHOOKD_KAFKA_GROUP_PROTOCOL": "classic", "WEBHOOKD_RETRY_TIME_SCALE": "1.0"}
+    with start_pipeline(**settings) as running:
+        yield running
+
+
+def test_killed_ingest_leaves_no_group_behind(killable: Pipeline) -> None:
+    pipeline, topic = killable, killable.topic()
+    with Receiver() as receiver:
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, numbers(20))
         receiver.wait_for_records(20)
@@ -154,9 +162,9 @@ def test_killed_ingest_leaves_no_group_behind(start_pipeline: Starts) -> None:
         until(lambda: f"webhooks-{id_}" not in groups(pipeline), "the group is gone")
 
 
-def test_waiting_retry_of_a_deleted_subscription_never_leaves(start_pipeline: Starts) -> None:
-    with start_pipeline(WEBHOOKD_RETRY_TIME_SCALE="1.0") as pipeline, Receiver(lambda _: status(503)) as receiver:
-        topic = pipeline.topic(1)
+def test_waiting_retry_of_a_deleted_subscription_never_leaves(killable: Pipeline) -> None:
+    pipeline, topic = killable, killable.topic(1)
+    with Receiver(lambda _: status(503)) as receiver:
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, numbers(1), partitions=1)
         receiver.wait(lambda: len(receiver.requests) >= 1)
@@ -165,3 +173,4 @@ def test_waiting_retry_of_a_deleted_subscription_never_leaves(start_pipeline: St
         sent = len(receiver.requests)
         until(lambda: '"event":"delivery_stale"' in pipeline.log("worker"), "the retry was refused")
         assert len(receiver.requests) == sent
+        pipeline.start("ingest")

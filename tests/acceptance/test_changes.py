@@ -5,7 +5,6 @@ import time
 
 from sqlalchemy import create_engine, text
 
-from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import Pipeline, subscription_body, until
 from tests.harness.receiver import Receiver
 
@@ -57,16 +56,27 @@ def test_topic_made_later_is_read_from_its_beginning(pipeline: Pipeline) -> None
         until(lambda: pipeline.status(id_)["topics"] == [{"topic": topic, "partitions": 3}], "the topic has grown")
 
 
-def test_unusable_row_harms_only_its_subscription(start_pipeline: Starts) -> None:
-    with start_pipeline() as pipeline, Receiver() as receiver:
-        topic = pipeline.topic()
+def test_unusable_row_harms_only_its_subscription_until_it_is_mended(pipeline: Pipeline) -> None:
+    topic = pipeline.topic()
+    with Receiver() as receiver:
         broken = pipeline.subscribe(receiver.url, topic)
-        engine = create_engine(pipeline.database)
-        with engine.begin() as connection:
-            connection.execute(text("UPDATE subscriptions SET sources = '{\"odd\": 7}', version = version + 1"))
-        engine.dispose()
+        sources = replace_sources(pipeline, broken, '{"odd": 7}')
         until(lambda: pipeline.status(broken)["status"] == "unhealthy", "the broken one is unhealthy")
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, numbers(20))
         receiver.wait_for_records(20)
         pipeline.wait_committed(id_, topic)
+        replace_sources(pipeline, broken, sources)
+        until(lambda: pipeline.status(broken)["status"] == "healthy", "the broken one is mended")
+
+
+def replace_sources(pipeline: Pipeline, id_: str, sources: str) -> str:
+    """Replace the sources of a subscription in the database; returns those that it had, as JSON."""
+    engine = create_engine(pipeline.database)
+    with engine.begin() as connection:
+        before = connection.execute(text("SELECT sources::text FROM subscriptions WHERE id = :id"), {"id": id_})
+        change = text("UPDATE subscriptions SET sources = :sources, version = version + 1 WHERE id = :id")
+        found = str(before.scalar_one())
+        connection.execute(change, {"id": id_, "sources": sources})
+    engine.dispose()
+    return found

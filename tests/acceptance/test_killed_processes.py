@@ -1,20 +1,31 @@
 """Killed and stopped processes lose no record. Oracles as in test_delivery.py."""
 
 import json
+from collections.abc import Iterator
+
+import pytest
 
 from tests.acceptance.conftest import Starts
+from tests.harness.pipeline import Pipeline
 from tests.harness.receiver import Receiver
 
 SHORT_LEASE = {"WEBHOOKD_LEASE_S": "2", "WEBHOOKD_REQUEST_DEADLINE_S": "3", "WEBHOOKD_CLAIM_TIMEOUT_S": "3"}
 RECORDS = 20_000
 
 
+@pytest.fixture(scope="module")
+def pipeline(start_pipeline: Starts) -> Iterator[Pipeline]:
+    """A service whose processes each test leaves running."""
+    with start_pipeline(**SHORT_LEASE) as running:
+        yield running
+
+
 def records(count: int) -> list[bytes]:
     return [json.dumps({"n": n, "pad": "x" * 100}).encode() for n in range(count)]
 
 
-def test_killed_worker_loses_nothing(start_pipeline: Starts) -> None:
-    with start_pipeline(**SHORT_LEASE) as pipeline, Receiver() as receiver:
+def test_killed_worker_loses_nothing(pipeline: Pipeline) -> None:
+    with Receiver() as receiver:
         topic = pipeline.topic()
         pipeline.produce(topic, records(RECORDS))
         id_ = pipeline.subscribe(receiver.url, topic, start="earliest")
@@ -43,8 +54,8 @@ def test_killed_ingest_loses_nothing(start_pipeline: Starts) -> None:
         assert receiver.out_of_order == 0
 
 
-def test_terminated_processes_stop_by_themselves(start_pipeline: Starts) -> None:
-    with start_pipeline() as pipeline, Receiver() as receiver:
+def test_terminated_processes_stop_by_themselves(pipeline: Pipeline) -> None:
+    with Receiver() as receiver:
         topic = pipeline.topic()
         pipeline.produce(topic, records(RECORDS))
         id_ = pipeline.subscribe(receiver.url, topic, start="earliest")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import pytest
 from redis import Redis
 
 from tests.acceptance.conftest import Starts
@@ -24,6 +25,13 @@ LOOK_S = 0.005
 
 def numbers(count: int) -> list[bytes]:
     return [json.dumps({"n": n}).encode() for n in range(count)]
+
+
+@pytest.fixture(scope="module")
+def slow_service(start_pipeline: Starts) -> Iterator[Pipeline]:
+    """A service with few threads that publishes a delivery again soon."""
+    with start_pipeline(**FEW_THREADS, **SOON_AGAIN) as running:
+        yield running
 
 
 class Queues:
@@ -72,8 +80,9 @@ def doubling(queues: Queues) -> Iterator[list[bytes]]:
         thread.join(PATIENCE_S)
 
 
-def test_of_two_copies_of_a_task_one_sends(start_pipeline: Starts) -> None:
-    with start_pipeline(**FEW_THREADS, **SOON_AGAIN) as pipeline, Receiver(slowly(0.02)) as receiver:
+def test_of_two_copies_of_a_task_one_sends(slow_service: Pipeline) -> None:
+    pipeline = slow_service
+    with Receiver(slowly(0.02)) as receiver:
         topic = pipeline.topic(LANES)
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.terminate("worker")
@@ -87,6 +96,7 @@ def test_of_two_copies_of_a_task_one_sends(start_pipeline: Starts) -> None:
             pipeline.produce(topic, numbers(LANES * 10), partitions=LANES)
             receiver.wait_for_records(LANES * 10 + sum(range(LANES // 4 + 1)))
             pipeline.wait_committed(id_, topic)
+        assert pipeline.terminate("worker-2") == 0
         assert len(copies) >= LANES // 4, "too few tasks were copied"
         assert (receiver.repeats, receiver.out_of_order) == (0, 0)
 
@@ -95,8 +105,9 @@ def at_least(count: int, copies: list[bytes]) -> bool:
     return len(copies) >= count
 
 
-def test_workers_at_a_tenth_of_the_needed_throughput_leave_queue_and_memory_bounded(start_pipeline: Starts) -> None:
-    with start_pipeline(**FEW_THREADS, **SOON_AGAIN) as pipeline, Receiver(slowly(0.5)) as receiver:
+def test_workers_at_a_tenth_of_the_needed_throughput_leave_queue_and_memory_bounded(slow_service: Pipeline) -> None:
+    pipeline = slow_service
+    with Receiver(slowly(0.5)) as receiver:
         topic = pipeline.topic(LANES)
         pipeline.subscribe(receiver.url, topic)
         queues = Queues(pipeline)

@@ -74,6 +74,11 @@ class MailServer:
         with self.changed:
             assert self.changed.wait_for(lambda: reached(self.received), timeout_s), f"received: {self.subjects()}"
 
+    def forget(self) -> None:
+        """Remove the mails received so far."""
+        with self.changed:
+            self.received.clear()
+
     def subjects(self) -> list[str]:
         """The subjects of all received mails, in order."""
         return [str(mail.message["Subject"]) for mail in self.received]

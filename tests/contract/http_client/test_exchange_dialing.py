@@ -137,6 +137,13 @@ def test_odd_spellings_of_loopback_are_refused(plain_testbed: HttpTestbed, spell
     assert server.accepted == 0
 
 
+def test_refusal_is_reported_although_the_deadline_has_passed(plain_testbed: HttpTestbed) -> None:
+    always_late = replace(QUICK, sweep_interval_s=0.0)
+    loop = plain_testbed.loop(always_late, allow=())
+    failure = plain_testbed.submit(loop, Target.parse("http://127.0.0.1/"), deadline_s=0.0).wait()[0]
+    assert code(failure) is FailureCode.ADDRESS_REFUSED
+
+
 def test_allowed_address_among_refused_is_dialled(testbed: HttpTestbed) -> None:
     server = testbed.serve(answering(OK), testbed.authority.context("endpoint.test") if testbed.tls else None)
     loop = testbed.loop(resolver=resolving_to("10.0.0.1", "127.0.0.1"))

@@ -96,6 +96,11 @@ class Dial:
         self._finished = False
 
     @property
+    def has_failed(self) -> bool:
+        """Whether the listener gets the failure on the loop's next turn. No timeout may replace its reason any more."""
+        return self._refused or (self._schedule is not None and self._schedule.is_empty and not self._attempts)
+
+    @property
     def phase_code(self) -> FailureCode:
         """The failure code to report if the deadline passes now."""
         code = FailureCode.CONNECT_TIMEOUT if self._attempts else FailureCode.DNS_FAILED
@@ -139,8 +144,10 @@ class Dial:
     def check(self, now: float) -> None:
         """End what has reached its timeout, the look-up or an attempt, and start the next attempt if it is due."""
         limits = self._context.limits
+        if self.has_failed:
+            return
         if self._schedule is None:
-            if not self._refused and now - self._since_s >= limits.lookup_timeout_s:
+            if now - self._since_s >= limits.lookup_timeout_s:
                 self._reason = (FailureCode.DNS_FAILED, "the resolver did not answer in time")
                 self._report_failure()
             return
@@ -223,7 +230,7 @@ class Dial:
         """Start every attempt that is due; there is none while a winner opens its connection."""
         while self._winner is None and (address := schedule.take(self._context.clock())) is not None:
             self._dial_address(address, schedule)
-        if not self._attempts and schedule.is_empty:
+        if self.has_failed:
             self._context.call_soon(self._report_failure)
 
     def _dial_address(self, address: str, schedule: AttemptSchedule) -> None:

@@ -140,8 +140,11 @@ class Exchange:
     def check(self, now: float) -> None:
         """Fail when the deadline has passed; otherwise check the timeouts of the dial, or of the response's rest.
 
-        A response whose status line has arrived is used, even if the rest does not come.
+        A response whose status line has arrived is used, even if the rest does not come. A dial that has failed reports
+        that itself.
         """
+        if self._dial is not None and self._dial.has_failed:
+            return
         if now - self._started_s >= self._deadline_s:
             if not self._cut_response():
                 self.fail(self._dial.phase_code if self._dial else FailureCode.TIMEOUT, "no answer in time")
