@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from api.application import create_app
+from tests.harness.api_apps import new_app
 from tests.harness.openapi_answers import every_answer_documented
 from tests.harness.subscriptions import document
-from webhookd.edges.change_notifications import ChangeNotifier
-from webhookd.edges.redis_url import parse
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
@@ -30,13 +28,7 @@ def with_rules(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) 
     with ExitStack() as exits:
 
         def make(address: str = "8.8.8.8", **rules: object) -> FlaskClient:
-            app = create_app(
-                settings.model_copy(update=rules),
-                database=database,
-                kafka_offsets=kafka,
-                notifier=ChangeNotifier(parse("memory://")),
-                resolver=lambda _host, _port: [address],
-            )
+            app = new_app(settings.model_copy(update=rules), database, kafka, address=address)
             exits.enter_context(every_answer_documented(app))
             return app.test_client()
 
