@@ -25,6 +25,8 @@ from schemathesis.engine import events, from_schema
 from schemathesis.openapi.checks import UseAfterFree
 from schemathesis.schemas import BaseSchema
 
+from api.resources.subscription.authentication_schemas import ALLOWED, BASIC, OAUTH2
+
 FILTERS: Final = ("total >= `100`", "customer == 'a' && !test", "items[?price > `1`].name | [0]", "starts_with(a, 'b')")
 
 NOT_GENERATED: Final = frozenset(
@@ -36,6 +38,14 @@ real, a version is the current one, and some fields belong to responses."""
 
 PATHS: Final = frozenset({"include", "exclude"})
 """Fields with paths, whose rules are not in the schema either."""
+
+WHOLE_AUTHENTICATION: Final = {
+    **dict.fromkeys(ALLOWED[OAUTH2]),
+    "kind": BASIC,
+    "username": "shop",
+    "password": "secret",
+}
+"""An authentication that replaces whichever is stored."""
 
 PRECONDITIONS: Final = frozenset({"If-Match", "If-None-Match"})
 
@@ -133,6 +143,8 @@ def _prepare(own_key: str) -> Any:  # noqa: ANN401  # Schemathesis calls a hook 
             case.body = _acceptable(case.body)
             if case.operation.path.startswith("/1/Subscription") and isinstance(case.body, dict):
                 case.body.pop("tenant", None)  # it has to be the caller's, and stays
+            if case.operation.method.upper() == "PATCH":
+                _with_whole_authentication(case.body)
             if case.operation.path == "/1/Policy/DryRun" and isinstance(case.body, dict):
                 case.body["topic"] = "orders"  # it exists
             case.query = _acceptable_query(case.query)
@@ -162,6 +174,14 @@ def _acceptable(part: Any) -> Any:  # noqa: ANN401  # any JSON there is
         for index, one in enumerate(found["source"]):
             one["topic"] = f"topic-{index}"
     return found
+
+
+def _with_whole_authentication(patch: Any) -> None:  # noqa: ANN401  # any JSON there is
+    """Complete a part of an authentication, which is valid only if the other fields of its kind are stored."""
+    destination = patch.get("destination") if isinstance(patch, dict) else None
+    webhook = destination.get("webhook") if isinstance(destination, dict) else None
+    if isinstance(webhook, dict) and isinstance(webhook.get("authentication"), dict):
+        webhook["authentication"] = dict(WHOLE_AUTHENTICATION)
 
 
 def _with_different_names(headers: list[Any]) -> list[Any]:

@@ -47,6 +47,10 @@ PATIENCE_S = 20.0
 ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
 
 
+OpenConsumer = Callable[[Subscription, SubscriptionStatus | None, IngestLoop], SubscriptionConsumer]
+"""Makes the consumer of a subscription that has this status, in this loop."""
+
+
 class Faulty(Matcher):
     """Raises an unexpected error on one value."""
 
@@ -74,17 +78,12 @@ class ClosableConsumer(MemoryConsumer):
         self.gone_for_good.set()
 
 
-class Scene:
-    """A running loop; `kafka_consumers` are those that it has opened, in their order."""
+class NewLoop:
+    """A loop with its collaborators, of which no thread has been started; each topic has `partitions`."""
 
-    def __init__(self, folder: Path) -> None:
-        url = f"sqlite:///{folder / 'loop.db'}"
-        upgrade(url)
+    def __init__(self, url: str, open_consumer: OpenConsumer, *, partitions: int) -> None:
         self.database = Database(url, secret_keys=SECRET_KEYS)
-        self.kafka_consumers: list[ClosableConsumer] = []
-        self.opened = Event()
         self.never_joined = Event()
-        self.refusals = 0
         self.writer = DatabaseWriter(
             self.database,
             retention_s=60.0,
@@ -117,10 +116,36 @@ class Scene:
                 ),
                 offsets=self.offsets,
             ),
-            describe_topics=lambda names: Topics(partitions=dict.fromkeys(names, 2)),
-            open_consumer=self._open,
+            describe_topics=lambda names: Topics(partitions=dict.fromkeys(names, partitions)),
+            open_consumer=open_consumer,
             never_joined=self.never_joined.set,
         )
+
+
+def new_consumer(
+    subscribed: Subscription,
+    previous: SubscriptionStatus | None,
+    loop: IngestLoop,
+    *,
+    matcher: Matcher,
+    reader: Callable[[ConsumerCallbacks], MemoryConsumer],
+) -> SubscriptionConsumer:
+    """The consumer of a subscription to TOPIC, which reads from what `reader` makes."""
+    matchers = {TOPIC: matcher}
+    accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("accumulator"))
+    return SubscriptionConsumer(accumulator, matchers, ReadBackpressure(10_000), loop, reader, previous)
+
+
+class Scene(NewLoop):
+    """A running loop; `kafka_consumers` are those that it has opened, in their order."""
+
+    def __init__(self, folder: Path) -> None:
+        url = f"sqlite:///{folder / 'loop.db'}"
+        upgrade(url)
+        super().__init__(url, self._open, partitions=2)
+        self.kafka_consumers: list[ClosableConsumer] = []
+        self.opened = Event()
+        self.refusals = 0
 
     def until_read(self, partition: Partition, offset: int) -> None:
         """Wait until a lane has settled all below this offset."""
@@ -139,9 +164,7 @@ class Scene:
         if self.refusals:
             self.refusals -= 1
             raise MemoryError("no more threads")
-        matchers = {TOPIC: Faulty(())}
-        accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("accumulator"))
-        consumer = SubscriptionConsumer(accumulator, matchers, ReadBackpressure(10_000), loop, self._reader, previous)
+        consumer = new_consumer(subscribed, previous, loop, matcher=Faulty(()), reader=self._reader)
         self.opened.set()
         return consumer
 

@@ -135,6 +135,7 @@ class OneSubscription(MethodView):
     def put(self, document: Document, subscription_id: UUID) -> tuple[Answer, int, dict[str, str]]:
         """Replace a subscription as a whole.
 
+        A document that changes nothing leaves the `ETag` as it is, also when it has the secrets written out.
         A topic that no policy allows any more may stay if the subscription is inactive from now on.
         Reading of topics that it had before continues at their committed offsets. `warnings` lists what was probably
         not meant.

@@ -7,14 +7,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api.application import create_app
 from api.extensions.authentication import authenticator_of
+from tests.harness.api_apps import new_app
 from tests.harness.api_callers import Callers, callers
 from tests.harness.databases import emptied, new_database
 from tests.harness.openapi_answers import every_answer_documented
 from tests.harness.secret_keys import SECRET_KEYS
-from webhookd.edges.change_notifications import ChangeNotifier
-from webhookd.edges.redis_url import parse
 from webhookd.settings import Settings
 from webhookd.store import migrating
 from webhookd.store.database import Database
@@ -61,13 +59,7 @@ def settings() -> Settings:
 @pytest.fixture
 def app(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> Iterator[Flask]:
     """The application under test. Each of its answers is compared with its OpenAPI document."""
-    made = create_app(
-        settings,
-        database=database,
-        kafka_offsets=kafka,
-        notifier=ChangeNotifier(parse("memory://")),
-        resolver=lambda _host, _port: ["8.8.8.8"],
-    )
+    made = new_app(settings, database, kafka)
     with every_answer_documented(made):
         yield made
 
@@ -87,13 +79,7 @@ def keyed_settings(settings: Settings) -> Settings:
 @pytest.fixture
 def keyed_app(keyed_settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> Iterator[Flask]:
     """The application with API keys."""
-    built = create_app(
-        keyed_settings,
-        database=database,
-        kafka_offsets=kafka,
-        notifier=ChangeNotifier(parse("memory://")),
-        resolver=lambda _host, _port: ["8.8.8.8"],
-    )
+    built = new_app(keyed_settings, database, kafka)
     yield built
     authenticator_of(built).last_use.settle(LAST_USE_S)
 

@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from api.application import create_app
+from tests.harness.api_apps import new_app
 from tests.harness.openapi_answers import every_answer_documented
 from tests.harness.subscriptions import document
-from webhookd.edges.change_notifications import ChangeNotifier
-from webhookd.edges.redis_url import parse
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
@@ -30,13 +28,7 @@ def with_rules(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) 
     with ExitStack() as exits:
 
         def make(address: str = "8.8.8.8", **rules: object) -> FlaskClient:
-            app = create_app(
-                settings.model_copy(update=rules),
-                database=database,
-                kafka_offsets=kafka,
-                notifier=ChangeNotifier(parse("memory://")),
-                resolver=lambda _host, _port: [address],
-            )
+            app = new_app(settings.model_copy(update=rules), database, kafka, address=address)
             exits.enter_context(every_answer_documented(app))
             return app.test_client()
 
@@ -106,6 +98,36 @@ def test_token_endpoint_is_under_the_same_rules(with_rules: MakeClient) -> None:
     replaced = later.put(path, json=given)
     assert replaced.status_code == 200, "it may stay"
     assert (TOKEN_URL, "url_refused") in [(found["field"], found["code"]) for found in replaced.get_json()["warnings"]]
+
+
+def test_url_is_judged_before_its_registration_and_nothing_is_stored(with_rules: MakeClient) -> None:
+    client, check = with_rules(address="10.1.2.3", egress_allow_ports=("443",)), f"{PATH}/EndpointCheck"
+    found = client.post(check, json={"url": "https://db.intern.example/"})
+    assert (found.status_code, found.get_json()["accepted"], found.get_json()["rules"]) == (200, False, ["private"])
+    for url, accepted, rules in [
+        ("https://8.8.8.8/", True, []),
+        ("https://10.1.2.3/", False, ["private"]),
+        ("https://8.8.8.8:8443/", False, ["port_not_allowed"]),
+    ]:
+        answer = client.post(check, json={"url": url}).get_json()
+        assert (answer["accepted"], answer["rules"]) == (accepted, rules)
+        assert (client.post(PATH, json=with_url(url)).status_code == 201) is accepted, "a registration says the same"
+    assert len(client.get(PATH).get_json()) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({}, "is missing: write a URL, such as https://example.com/hook"),
+        ({"url": None}, "is null: write a URL, such as https://example.com/hook"),
+        ({"url": "ftp://a.example/"}, "has the scheme ftp: write http or https"),
+        ({"url": "https://a.example:0/"}, "has a port that is not between 1 and 65535"),
+    ],
+)
+def test_url_that_cannot_be_used_is_not_judged(client: FlaskClient, body: dict[str, object], reason: str) -> None:
+    answer = client.post(f"{PATH}/EndpointCheck", json=body)
+    assert answer.status_code == 422
+    assert answer.get_json()["errors"] == [{"field": "url", "pointer": "/url", "reason": reason}]
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch"])

@@ -14,13 +14,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from api.application import create_app
 from api.ports import EXTENSION
+from tests.harness.api_apps import new_app
 from tests.harness.databases import new_database
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import document
-from webhookd.edges.change_notifications import ChangeNotifier
-from webhookd.edges.redis_url import parse
 from webhookd.settings import Settings
 from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database
@@ -143,13 +141,7 @@ def meeting_app(request: pytest.FixtureRequest, tmp_path: Path, settings: Settin
     with new_database(request.param, tmp_path) as url:
         migrating.upgrade(url)
         opened = Database(url, secret_keys=SECRET_KEYS)
-        yield create_app(
-            settings,
-            database=opened,
-            kafka_offsets=MeetingBrokers(),
-            notifier=ChangeNotifier(parse("memory://")),
-            resolver=lambda _host, _port: ["8.8.8.8"],
-        )
+        yield new_app(settings, opened, MeetingBrokers())
         opened.close()
 
 

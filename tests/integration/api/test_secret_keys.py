@@ -10,11 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from api.application import create_app
+from tests.harness.api_apps import new_app
 from tests.harness.openapi_answers import every_answer_documented
 from tests.harness.subscriptions import document
-from webhookd.edges.change_notifications import ChangeNotifier
-from webhookd.edges.redis_url import parse
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 from webhookd.store.tables import SubscriptionRow
@@ -30,13 +28,7 @@ def keyless(settings: Settings, migrated_url: str, database: Database, kafka: Me
     """The application on the same database, without a key."""
     assert database is not None  # it is empty
     opened = Database(migrated_url)
-    made = create_app(
-        settings,
-        database=opened,
-        kafka_offsets=kafka,
-        notifier=ChangeNotifier(parse("memory://")),
-        resolver=lambda _host, _port: ["8.8.8.8"],
-    )
+    made = new_app(settings, opened, kafka)
     with every_answer_documented(made):
         yield made
     opened.close()

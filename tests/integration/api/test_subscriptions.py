@@ -192,7 +192,7 @@ def test_a_change_to_a_topic_that_kafka_denies_is_refused(client: FlaskClient, k
 def test_a_topic_that_stays_keeps_its_start(client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin) -> None:
     created = create(client)
     kafka.ends["orders"] = {0: 50, 1: 70}
-    assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
+    assert client.put(f"{PATH}/{created['id']}", json=created | {"name": "renamed"}).status_code == 200
     with database.transaction() as session:
         stored = subscriptions.find(session, created["id"])
     assert (stored.version, stored.sources[0].start_offsets) == (2, {0: 5, 1: 7})
@@ -372,7 +372,8 @@ def test_changes_are_announced_with_their_version(client: FlaskClient) -> None:
     listening.start()
     assert ready.wait(5)
     created = create(client)
-    client.put(f"{PATH}/{created['id']}", json=created)
+    client.put(f"{PATH}/{created['id']}", json=created)  # changes nothing, so nothing is announced
+    client.put(f"{PATH}/{created['id']}", json=created | {"name": "renamed"})
     client.delete(f"{PATH}/{created['id']}")
     assert three.wait(5)
     stop.set()

@@ -9,36 +9,18 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message
 
-from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, tokens
+from tests.harness.ingest_loops import ZERO, NewLoop, new_consumer
+from tests.harness.lanes import TOPIC
 from tests.harness.memory_consumer import MemoryConsumer
 from tests.harness.subscriptions import ID, subscription
-from webhookd import clock
-from webhookd.edges.dead_letter_topics import DeadLetterTopics
-from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
-from webhookd.edges.memory_coordination import MemoryCoordination
-from webhookd.flow.batching.backpressure import ReadBackpressure
-from webhookd.flow.dispatch.accumulator import BatchAccumulator
-from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.filters.matcher import Matcher
-from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
-from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription
-from webhookd.settings import Settings
-from webhookd.store.database import Database
-from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
-from workers.celery_app import build_celery
-from workers.ingest.blocking_writers import BlockingWriters
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
-from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.loop import IngestLoop
-from workers.ingest.loop_limits import Clocks, LoopLimits
-from workers.ingest.settlement.database_writer import DatabaseWriter
-from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 
-ZERO = Partition(TOPIC, 0)
 SEEN = Topics(partitions={TOPIC: 1})
 
 
@@ -52,46 +34,12 @@ class Polled(MemoryConsumer):
         return super().poll()
 
 
-class Scene:
+class Scene(NewLoop):
     """A loop with one subscription, whose lane has something to commit."""
 
     def __init__(self, folder: Path) -> None:
-        url = f"sqlite:///{folder / 'unused.db'}"
-        self.database = Database(url)
+        super().__init__(f"sqlite:///{folder / 'unused.db'}", self._open, partitions=1)
         self.kafka_consumers: list[Polled] = []
-        writer = DatabaseWriter(
-            self.database,
-            retention_s=60.0,
-            dead_letter_retention_s=60.0,
-            audit_retention_s=86400.0,
-            dead_letter_limit=100,
-            wall_clock=clock.wall_clock,
-            monotonic=clock.monotonic,
-        )
-        app = build_celery(Settings(redis_url="memory://", database_url=url))
-        worker_threads = WorkerThreads(first=64, retry=64)
-        self.loop = IngestLoop(
-            limits=LoopLimits(
-                reply="test",
-                commit_interval_s=60.0,
-                lane_bytes=10_000,
-                process_bytes=10_000,
-                worker_threads=worker_threads,
-            ),
-            clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            in_flight=InFlightDeliveries(TIMEOUTS, tokens("delivery"), lambda: 0.5),
-            writers=BlockingWriters(
-                publisher=TaskPublisher(app, MemoryCoordination(), on_unknown=lambda _: None),
-                writer=writer,
-                dead_letter_publisher=DeadLetterPublisher(
-                    DeadLetterTopics(KafkaConnection("127.0.0.1:1")), clock.monotonic
-                ),
-                offsets=MemoryPartitionOffsets(),
-            ),
-            describe_topics=lambda names: Topics(partitions=dict.fromkeys(names, 1)),
-            open_consumer=self._open,
-            never_joined=lambda: None,
-        )
         self.loop.subscriptions.run(subscription(), None)
         lane = self.loop.consumers[ID].accumulator.open_lane(ZERO)
         lane.skip_to(7)
@@ -115,9 +63,7 @@ class Scene:
             self.kafka_consumers.append(Polled(listener))
             return self.kafka_consumers[-1]
 
-        matchers = {TOPIC: Matcher(())}
-        accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("accumulator"))
-        return SubscriptionConsumer(accumulator, matchers, ReadBackpressure(10_000), loop, reader, previous)
+        return new_consumer(subscribed, previous, loop, matcher=Matcher(()), reader=reader)
 
 
 @pytest.fixture
