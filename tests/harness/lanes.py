@@ -15,7 +15,8 @@ from webhookd.flow.dispatch.delivery import Delivery, Lane
 from webhookd.flow.dispatch.dispatch_pace import DispatchPace
 from webhookd.flow.dispatch.request_quota import Quota
 from webhookd.flow.offsets.position import Partition
-from webhookd.flow.settlement.in_flight import DeliveryTimeouts, InFlightDeliveries
+from webhookd.flow.settlement.delivery_timeouts import DeliveryTimeouts
+from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from webhookd.flow.subscription import Batching, OnExhausted, Retry
 
 TOPIC = "orders"

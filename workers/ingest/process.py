@@ -36,7 +36,8 @@ from webhookd.errors import (
 )
 from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.dispatch.delivery import Delivery
-from webhookd.flow.settlement.in_flight import DeliveryTimeouts, InFlightDeliveries
+from webhookd.flow.settlement.delivery_timeouts import DeliveryTimeouts
+from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from webhookd.service_watch import ServiceWatch, WatchedService, watched_database, watched_kafka, watched_redis
 from webhookd.settings import Settings
 from webhookd.store.system_health import IngestLoad

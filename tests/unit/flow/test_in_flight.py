@@ -1,9 +1,8 @@
 """Deliveries in flight: each row of the table in `in_flight`, duplicates, old attempts and overdue deliveries."""
 
-from dataclasses import dataclass
-
 import pytest
 
+from tests.harness.deliveries_in_flight import LEASE_S, Scene, scene
 from tests.harness.lanes import (
     FAILED,
     TIMEOUTS,
@@ -15,48 +14,14 @@ from tests.harness.lanes import (
     in_flight_deliveries,
     lane_of,
     offsets_of,
-    paced_accumulator,
     records,
 )
 from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
 from webhookd.flow.batching.circuit_breaker import CircuitState
-from webhookd.flow.destination import RateLimit
-from webhookd.flow.dispatch.accumulator import BatchAccumulator
-from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
-from webhookd.flow.dispatch.request_quota import Quota
+from webhookd.flow.dispatch.delivery import DeliveryStage
 from webhookd.flow.offsets.position import Partition
-from webhookd.flow.settlement.in_flight import InFlightDeliveries, ReportEffect
+from webhookd.flow.settlement.in_flight import ReportEffect
 from webhookd.flow.settlement.lane_updates import due_probes
-
-LEASE_S = TIMEOUTS.lease_s + TIMEOUTS.request_deadline_s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """One delivery, in flight since 0.0."""
-
-    accumulator: BatchAccumulator
-    in_flight: InFlightDeliveries
-    delivery: Delivery
-
-    @property
-    def lane(self) -> Lane:
-        return lane_of(self.accumulator)
-
-    def report(self, kind: ReportKind, done: int = 0, now: float = 1.0, wait_s: float = 0.0) -> ReportEffect:
-        failure = FAILED if kind in {ReportKind.RETRY, ReportKind.EXHAUSTED} else None
-        report = about(self.delivery, kind, done, sending_s=0.001 * done, wait_s=wait_s, failure=failure)
-        return self.in_flight.apply(report, now)
-
-
-def scene(lanes: int = 1, records: int = 4, size: int = 1) -> Scene:
-    """Four batches of one record in one lane; with more lanes one mixed batch."""
-    made, in_flight = accumulator(lanes, size=size), in_flight_deliveries()
-    for number in range(lanes):
-        fill(made, number, range(records))
-    (delivery,) = made.ready(99.0)
-    in_flight.published(delivery, 0.0)
-    return Scene(accumulator=made, in_flight=in_flight, delivery=delivery)
 
 
 def mixed_scene() -> Scene:
@@ -251,115 +216,6 @@ def test_report_under_an_older_epoch_ends_the_delivery() -> None:
     at.lane.rewind("newer")
     assert at.report(ReportKind.FINISHED, done=4) == ReportEffect()
     assert (at.lane.ledger.watermark, len(at.in_flight)) == (0, 0)
-
-
-RATE = Quota(subject="s1", rate=RateLimit(per_second=0.001, burst=8))
-"""Eight tokens; none comes back during a test."""
-
-
-def paced_scene() -> Scene:
-    """Four batches of one record in one lane, for which four tokens were taken."""
-    made, in_flight = paced_accumulator([RATE]), in_flight_deliveries()
-    made.open_lane(Partition(TOPIC, 0)).throughput.measured(8, 0.001)
-    fill(made, 0, range(4))
-    (delivery,) = made.ready(99.0)
-    in_flight.published(delivery, 99.0)
-    return Scene(accumulator=made, in_flight=in_flight, delivery=delivery)
-
-
-def tokens_left(at: Scene) -> int:
-    """How many requests of one record each may leave now."""
-    room = at.accumulator.pace.room((), 99.0)
-    assert room is not None
-    return room.batches(1) if room.admits(1) else 0
-
-
-NOT_SENT = [ReportKind.STALE, ReportKind.UNREADABLE, ReportKind.UNUSABLE]
-
-
-@pytest.mark.parametrize("kind", NOT_SENT)
-def test_tokens_of_what_was_not_sent_are_given_back(kind: ReportKind) -> None:
-    at = paced_scene()
-    before = tokens_left(at)
-    at.report(kind, now=99.0)
-    assert (before, tokens_left(at)) == (4, 8)
-
-
-@pytest.mark.parametrize("kind", NOT_SENT)
-def test_second_copy_that_was_not_sent_gives_no_tokens_back(kind: ReportKind) -> None:
-    at = paced_scene()
-    at.report(ReportKind.STARTED, now=99.0)
-    at.report(kind, now=99.0)
-    assert tokens_left(at) == 4
-
-
-@pytest.mark.parametrize("kind", NOT_SENT)
-def test_retry_that_was_not_sent_has_taken_no_token(kind: ReportKind) -> None:
-    at = paced_scene()
-    at.report(ReportKind.RETRY, done=1, now=99.0)
-    before = tokens_left(at)
-    at.report(kind, now=99.0)
-    assert (before, tokens_left(at)) == (6, 6)
-
-
-@pytest.mark.parametrize("kind", [ReportKind.EXHAUSTED, ReportKind.GONE])
-def test_last_attempt_gives_back_the_tokens_behind_the_failed_batch(kind: ReportKind) -> None:
-    at = paced_scene()
-    at.report(ReportKind.STARTED, now=99.0)
-    at.report(kind, done=1, now=99.0)
-    assert tokens_left(at) == 6
-
-
-def test_lost_worker_may_have_used_its_tokens() -> None:
-    at = paced_scene()
-    at.report(ReportKind.STARTED, now=99.0)
-    at.in_flight.worker_lost(at.delivery, 99.0)
-    assert tokens_left(at) == 4
-
-
-def waiting(at: Scene, wait_s: float, now: float) -> ReportEffect:
-    report = about(at.delivery, ReportKind.WAITING, wait_s=wait_s, detail="host_limit")
-    return at.in_flight.apply(report, now)
-
-
-def test_refused_delivery_is_not_published_again_while_it_waits() -> None:
-    at = scene()
-    for now in range(0, 100, 10):
-        assert waiting(at, 10.0, float(now)) == ReportEffect()
-        assert at.in_flight.overdue(now + 9.9) == ([], [])
-    assert at.in_flight.overdue(100.0 + TIMEOUTS.claim_timeout_s - 0.1) == ([], [])
-    assert at.in_flight.overdue(100.0 + TIMEOUTS.claim_timeout_s) == ([at.delivery], [])
-
-
-def test_refused_retry_is_not_lost_while_it_waits() -> None:
-    at = scene()
-    at.report(ReportKind.RETRY, done=0, now=0.0, wait_s=5.0)
-    slack_s = TIMEOUTS.claim_timeout_s + LEASE_S
-    for now in range(5, 105, 10):
-        waiting(at, 10.0, float(now))
-        assert at.in_flight.overdue(now + 9.9) == ([], [])
-    assert (at.delivery.stage, at.delivery.early_attempts, at.lane.worker_losses) == (DeliveryStage.RETRYING, 0, 0)
-    assert at.in_flight.overdue(105.0 + slack_s) == ([], [at.delivery])
-
-
-def test_refused_delivery_is_not_yet_claimable() -> None:
-    at = scene()
-    waiting(at, 30.0, 100.0)
-    assert (at.in_flight.oldest_at, at.delivery.unclaimed_s(110.0)) == (130.0, -20.0)
-
-
-def test_report_of_a_refused_copy_changes_nothing_after_the_claim() -> None:
-    at = scene()
-    at.report(ReportKind.STARTED, now=3.0)
-    waiting(at, 60.0, 4.0)
-    assert (at.delivery.stage, at.delivery.due_at) == (DeliveryStage.CLAIMED, 3.0 + LEASE_S)
-
-
-def test_refused_delivery_that_is_claimed_has_its_lease() -> None:
-    at = scene()
-    waiting(at, 60.0, 0.0)
-    at.report(ReportKind.STARTED, now=60.0)
-    assert (at.delivery.refused, at.delivery.due_at) == (False, 60.0 + LEASE_S)
 
 
 def test_unclaimed_delivery_is_published_again() -> None:

@@ -44,6 +44,7 @@ from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
 from webhookd.flow.dispatch.queue_names import RETRY
+from webhookd.flow.settlement.delivery_timeouts import DeliveryTimeouts
 from webhookd.flow.settlement.divided_delivery import take_back_divided
 from webhookd.flow.settlement.exhausted_batch import ExhaustedBatch
 from webhookd.flow.settlement.lane_updates import (
@@ -73,20 +74,6 @@ MAX_WORKER_LOSSES = 3
 EARLY_S = 1.0
 """A retry is too early when it begins before its due time, by more than this and by more than half of its wait. Then a
 clock is wrong."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryTimeouts:
-    """The timeouts after which a delivery is overdue. A subscription's own timeout replaces `request_deadline_s`."""
-
-    claim_timeout_s: float
-    lease_s: float
-    request_deadline_s: float
-    retry_time_scale: float = 1.0
-
-    def silent_s(self, timeout_s: float | None) -> float:
-        """How long a worker that no longer reports may still be sending, if a request may take `timeout_s`."""
-        return self.lease_s + (timeout_s or self.request_deadline_s)
 
 
 @dataclass(slots=True)

@@ -35,11 +35,8 @@ DEAD_LETTERS_FULL = "dead_letters_full"
 READING_RECOVERED_S = 60.0
 """Reading counts as recovered when the positions of all lanes have been known for this long."""
 
-UNABLE: Mapping[ReportKind, str] = {
-    ReportKind.UNREADABLE: SECRETS_UNREADABLE,
-    ReportKind.UNUSABLE: DESTINATION_UNUSABLE,
-}
-"""The problem of a subscription for which a worker can send nothing, by the report that says so."""
+UNABLE = frozenset({ReportKind.UNREADABLE, ReportKind.UNUSABLE})
+"""The reports of a worker that can send nothing for a subscription."""
 
 UNABLE_KEPT_S = 30.0
 """How long such a problem lasts after the last report, whatever other workers can do: their keys, settings and versions
@@ -89,7 +86,7 @@ class StallCheck:
         self._unknown_positions: dict[Partition, str] = {}
         self._last_kind = ReportKind.STARTED
         self._unable_at = dict.fromkeys(UNABLE, -inf)
-        self._unable_detail = dict.fromkeys(UNABLE, "")
+        self._unusable_because = ""
         self._readable_since: float | None = None
         self._has_been_readable = False
 
@@ -98,7 +95,9 @@ class StallCheck:
         if kind not in {ReportKind.STARTED, ReportKind.PROGRESS, ReportKind.WAITING}:
             self._last_kind = kind
         if kind in UNABLE:
-            self._unable_at[kind], self._unable_detail[kind] = self._services.monotonic(), detail
+            self._unable_at[kind] = self._services.monotonic()
+        if kind is ReportKind.UNUSABLE:
+            self._unusable_because = detail
 
     def positions_looked_up(self, partitions: Collection[Partition], error: str = "") -> None:
         """Note the result of a lookup of these positions; `error` is empty if Kafka answered."""
@@ -162,9 +161,10 @@ class StallCheck:
             yield Stall(ENDPOINT_UNVERIFIED, "", self._owner.verification.detail)
         if self._last_kind is ReportKind.STALE:
             yield Stall(DELIVERIES_STALE, "")
-        for kind, code in UNABLE.items():
-            if self._last_kind is kind or now - self._unable_at[kind] < UNABLE_KEPT_S:
-                yield Stall(code, "", self._unable_detail[kind])
+        if self._unable(ReportKind.UNREADABLE, now):
+            yield Stall(SECRETS_UNREADABLE, "")
+        if self._unable(ReportKind.UNUSABLE, now):
+            yield Stall(DESTINATION_UNUSABLE, "", self._unusable_because)
         if DEAD_LETTERS_FULL not in self._owner.health.problems:  # otherwise they wait for free rows
             for number, subject in self._dead_letters.items():
                 yield Stall(DEAD_LETTERS_WAITING, f"{subject} (batch {number})")
@@ -177,6 +177,9 @@ class StallCheck:
                 yield Stall(DELIVERIES_UNCLAIMED, f"{lane.name} (delivery {lane.delivery.id})")
         for topic, missing in unassigned(lanes, self._owner.health.topics).items():
             yield Stall(NOT_ASSIGNED, topic, f"{missing} partitions have no reader")
+
+    def _unable(self, kind: ReportKind, now: float) -> bool:
+        return self._last_kind is kind or now - self._unable_at[kind] < UNABLE_KEPT_S
 
 
 def unassigned(lanes: Collection[Lane], partitions: Mapping[str, int]) -> dict[str, int]:
