@@ -13,7 +13,12 @@ OTHER_TESTS = {
 }
 """Commands that tests/acceptance/test_readme_blocks.py does not type, and why."""
 
-API_PAGES = {"docs/how-to/authenticate.md", "docs/how-to/generate-a-client.md", "docs/how-to/register.md"}
+API_PAGES = {
+    "docs/how-to/authenticate.md",
+    "docs/how-to/generate-a-client.md",
+    "docs/how-to/register.md",
+    "docs/how-to/verify-endpoints.md",
+}
 """Pages whose commands need the API alone; tests/integration/api/test_documented_requests.py runs them."""
 
 _FENCE = re.compile(r"^( *)(```+|~~~+) *([^`]*)$")

@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 
 from tests.harness.pages import API_PAGES, ROOT, blocks
 from tests.harness.subscriptions import document
-from webhookd.flow.destination import ClientCredentials
+from webhookd.flow.destination import ClientCredentials, Verification
 from webhookd.store import subscriptions
 from webhookd.store.database import Database
 
@@ -63,6 +63,16 @@ def test_documented_changes_have_the_documented_effect(client: FlaskClient, addr
     assert (changed["active"], changed["labels"]) == ("no", {"team": "billing"})
     assert changed["configuration"]["retry"]["max_retries"] == 8
     assert changed["configuration"]["batching"]["max_batch_size"] == 100
+
+
+def test_documented_verification_is_requested(
+    client: FlaskClient, database: Database, address: str, tmp_path: Path
+) -> None:
+    id_ = client.post("/1/Subscription", json=document()).get_json()["id"]
+    run("docs/how-to/verify-endpoints.md", address, tmp_path, SUBSCRIPTION=f"{address}/1/Subscription/{id_}")
+    with database.transaction() as session:
+        found = subscriptions.find(session, id_)
+    assert (found.destination.verification, found.version) == (Verification.ECHO, 3)
 
 
 def test_documented_credentials_are_stored_and_masked(
