@@ -5,7 +5,7 @@ from sqlalchemy import Connection, inspect, text
 from webhookd.errors import SchemaMismatch, StoreUnavailable
 from webhookd.store.database import Database
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision that this version can migrate from and to: those in migrations/versions."""
 
 REVISION = REVISIONS[-1]
