@@ -104,17 +104,18 @@ class SubscriptionConsumer:
         self._events = ConsumerEvents(self, services, id_)
         self._processor = MessageProcessor(self, matchers, self._events, self._filter_failures, services.monotonic)
         self.commits = OffsetCommits(self, self._events, id_)
-        self.kafka_consumer = open_kafka_consumer(
-            ConsumerCallbacks(
-                assigned=self._on_assigned,
-                revoked=self._on_revoked,
-                lost=self._on_lost,
-                position_required=self._start_positions.unpositioned,
-                end_reached=self._events.end_reached,
-                committed=self._events.committed,
-                commit_failed=self.commits.failed,
-                failed=self._events.kafka_error,
-            )
+        self.kafka_consumer = open_kafka_consumer(self._callbacks())
+
+    def _callbacks(self) -> ConsumerCallbacks:
+        return ConsumerCallbacks(
+            assigned=self._on_assigned,
+            revoked=self._on_revoked,
+            lost=self._on_lost,
+            position_required=self._start_positions.unpositioned,
+            end_reached=self._events.end_reached,
+            committed=self._events.committed,
+            commit_failed=self.commits.failed,
+            failed=self._events.kafka_error,
         )
 
     def poll(self, now: float, pause_s: float) -> bool:
