@@ -18,7 +18,7 @@ def test_method_and_success_codes_are_kept_until_a_put_leaves_them_out(client: F
         "method": "PATCH",
         "success_codes": ["200", "3xx"],
     }
-    webhook |= {"authentication": None, "tls": None}
+    webhook |= {"authentication": None, "tls": None, "verification": {"kind": "none"}}
     created = client.post(PATH, json=document("destination.webhook", webhook))
     path = f"{PATH}/{created.get_json()['id']}"
     assert client.get(path).get_json()["destination"]["webhook"] == webhook

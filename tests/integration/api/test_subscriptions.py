@@ -56,6 +56,7 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
                 "success_codes": ["2xx"],
                 "tls": None,
                 "authentication": None,
+                "verification": {"kind": "none"},
             },
         },
         "source": [{"topic": "orders", "jmes_filters": ["total > `100`"], "start": "latest"}],
