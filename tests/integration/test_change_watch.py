@@ -12,15 +12,17 @@ from sqlalchemy import update
 
 from tests.harness.delivery_senders import ref
 from tests.harness.pipeline import until
-from tests.harness.secret_keys import SECRET_KEYS
+from tests.harness.secret_keys import KEY, OTHER_KEY, SECRET_KEYS
 from tests.harness.subscriptions import subscription
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.control.administration import ABORT_AFTER_S, Availability
 from webhookd.flow.control.change_notification import AdministrationChanged, ChangeNotification, SubscriptionChanged
 from webhookd.store import administration, migrating, subscriptions
 from webhookd.store.database import Database
-from webhookd.store.tables import AdministrationRow
-from workers.delivery.change_watch import ChangeWatch
+from webhookd.store.destination_rows import to_columns
+from webhookd.store.secret_keys import SecretKeys
+from webhookd.store.tables import AdministrationRow, SubscriptionRow
+from workers.delivery.change_watch import CHECK_UNUSABLE_S, ChangeWatch
 from workers.delivery.subscription_cache import SubscriptionCache
 
 PATIENCE_S = 10.0
@@ -70,6 +72,14 @@ class Scene:
     def _listen(self, notify: Callable[[ChangeNotification], None], stop: threading.Event) -> None:
         self.notify = notify
         stop.wait(PATIENCE_S)
+
+
+def encrypt(scene: Scene, key: str) -> None:
+    """Encrypt the stored secrets with this key; the version of the subscription stays."""
+    stored = subscription(ID)
+    secrets = to_columns(stored.destination, stored.limits, SecretKeys([key]))["secrets"]
+    with scene.database.transaction() as session:
+        session.execute(update(SubscriptionRow).values(secrets=secrets))
 
 
 @pytest.fixture
@@ -149,3 +159,16 @@ def test_notifications_take_effect_without_waiting(scene: Scene) -> None:
     scene.notify(AdministrationChanged(status=Availability.OFFLINE))
     until(lambda: scene.watch.offline, "the switch is read", PATIENCE_S)
     scene.watch.stop()
+
+
+def test_secrets_that_could_not_be_decrypted_are_tried_again_without_a_delivery(scene: Scene) -> None:
+    scene.watch.read()
+    encrypt(scene, OTHER_KEY)
+    scene.cache.templates([ref()])
+    encrypt(scene, KEY)
+    scene.now += CHECK_UNUSABLE_S - 0.1
+    scene.watch.read()
+    early = scene.cache.secrets_error
+    scene.now += 0.1
+    scene.watch.read()
+    assert (ID in early, scene.cache.secrets_error) == (True, "")

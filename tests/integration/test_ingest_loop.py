@@ -8,12 +8,15 @@ from threading import Event
 
 import pytest
 
-from tests.harness.ingest_loops import ONE, PATIENCE_S, ZERO, Scene, message, on_the_loop, running
-from tests.harness.lanes import WANTED, lane_of, records
+from tests.harness.ingest_loops import ONE, PATIENCE_S, ZERO, Scene, held_status, message, on_the_loop, running
+from tests.harness.lanes import WANTED, about, lane_of, records
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import GroupDenied
+from webhookd.flow.attempt.attempt_report import ReportKind, decode, encode
+from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
+from webhookd.store import subscriptions
 
 
 @pytest.fixture
@@ -54,6 +57,28 @@ def test_denied_group_is_a_problem(scene: Scene) -> None:
         lambda: problems.extend((p.code, p.detail, p.standing) for p in scene.loop.consumers[ID].status().problems),
     )
     assert (problems, scene.never_joined.is_set()) == ([("group_denied", "said", True)], False)
+
+
+def test_unusable_destination_is_in_the_stored_status_with_the_reason_that_the_worker_gives(scene: Scene) -> None:
+    in_flight: list[Delivery] = []
+    with scene.database.transaction() as session:
+        subscriptions.insert(session, subscription())
+
+    def begin() -> None:
+        scene.loop.subscriptions.run(subscription(), None)
+        accumulator = scene.loop.consumers[ID].accumulator
+        scene.kafka_consumers[0].listener.assigned([ZERO])
+        lane_of(accumulator).position_known = True
+        lane_of(accumulator).take(records(0), WANTED, 0.0)
+        in_flight.extend(accumulator.ready(1e9))
+        scene.in_flight.published(in_flight[0], clock.monotonic())
+
+    on_the_loop(scene, begin)
+    reason = "destination.webhook.tls.client_key cannot be used by OpenSSL"
+    scene.loop.add_reports(decode(encode([about(in_flight[0], ReportKind.UNUSABLE, detail=reason)])))
+    status = held_status(scene, "destination_unusable", 1)
+    assert [(problem.detail, problem.standing) for problem in status.problems] == [(reason, True)]
+    assert status.health is Health.UNHEALTHY
 
 
 def test_consumer_that_fails_twice_before_it_joins_is_a_problem(scene: Scene) -> None:

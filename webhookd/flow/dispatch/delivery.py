@@ -6,7 +6,8 @@ CLAIMED          reports                  lease + request deadline              
 RETRYING         the retry's claim        countdown + claim_timeout + the same   likewise
 DEAD_LETTERING   its dead letters' rows   never                                  -
 
-The request deadline is the subscription's timeout, or the operator's deadline without one.
+Overdue times of a delivery that a worker has refused for lack of a quota count from the end of its wait. The request
+deadline is the subscription's timeout, or the operator's deadline without one.
 """
 
 from collections.abc import Sequence
