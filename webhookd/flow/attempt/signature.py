@@ -18,10 +18,11 @@ from binascii import b2a_base64
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from hashlib import sha256
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from webhookd.errors import Conflict, InvalidInput
 from webhookd.flow.destination import SigningSecret
@@ -33,10 +34,6 @@ OVERLAP_MOST_S: Final = 30 * 86_400.0
 """How long a secret signs after a rotation: by default, and at most."""
 SECRETS_MOST: Final = 5
 """The most secrets that sign at the same time. Each costs a signature in every request, and a place in its header."""
-
-_BLOCK_BYTES: Final = 64
-_INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 Sign = Callable[[bytes, bytes], bytes]
 """Returns the signature of what two byte strings are together."""
@@ -172,17 +169,14 @@ def _sign_of(secret: str) -> Sign:
 
 
 def _hmac_sha256(key: bytes) -> Sign:
-    """HMAC (RFC 2104 §2) with both pads hashed once; copies of them cost half of what `hmac.digest` costs."""
-    block = key.ljust(_BLOCK_BYTES, b"\0")
-    inner, outer = sha256(block.translate(_INNER_PAD)), sha256(block.translate(_OUTER_PAD))
+    """HMAC (RFC 2104) whose key is hashed once. A signature takes less time than with `hmac` or `hashlib`."""
+    prepared = HMAC(key, SHA256())
 
     def sign(head: bytes, body: bytes) -> bytes:
-        message = inner.copy()
+        message = prepared.copy()
         message.update(head)
         message.update(body)
-        digest = outer.copy()
-        digest.update(message.digest())
-        return b"v1," + b2a_base64(digest.digest(), newline=False)
+        return b"v1," + b2a_base64(message.finalize(), newline=False)
 
     return sign
 
