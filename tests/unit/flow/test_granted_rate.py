@@ -3,8 +3,7 @@
 import pytest
 
 from webhookd.flow.destination import RateLimit, RequestLimits
-from webhookd.flow.dispatch.dispatch_pace import HeldBy, _reason_of
-from webhookd.flow.dispatch.request_quota import Quota, quotas_of
+from webhookd.flow.dispatch.request_quota import HeldBy, Quota, quotas_of
 
 HOST = Quota(subject="host:example.com", rate=RateLimit(per_second=5.0, burst=5))
 OWN = RateLimit(per_second=2.0, burst=2)
@@ -14,7 +13,7 @@ def test_it_is_a_quota_of_its_own() -> None:
     own, granted, host = quotas_of("s1", RequestLimits(rate_limit=OWN), HOST, 90)
     assert (own.subject, host) == ("s1", HOST)
     assert (granted.subject, granted.rate) == ("s1:granted", RateLimit(per_second=1.5, burst=1))
-    assert [_reason_of(one) for one in (own, granted, host)] == [
+    assert [one.rate_held_by for one in (own, granted, host)] == [
         HeldBy.RATE_LIMIT,
         HeldBy.GRANTED_RATE,
         HeldBy.HOST_LIMIT,
