@@ -15,6 +15,7 @@ ARGUMENTS = {
     "cluster": "",
     "demo": "--seconds 0.5",
     "flower": "",
+    "egress": "http://127.0.0.1:1/",
     "ingest": "",
     "keys create": "--role admin",
     "keys list": "",
