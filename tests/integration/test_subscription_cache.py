@@ -15,9 +15,9 @@ from tests.harness.subscriptions import SECRET as SIGNING
 from tests.harness.subscriptions import subscription
 from webhookd.clock import monotonic, wall_clock
 from webhookd.edges.http_client.event_loop import ExchangeLoop
-from webhookd.errors import SecretsUnreadable, StoreUnavailable, UnusableSubscription
+from webhookd.errors import InvalidInput, SecretsUnreadable, StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.signature import Signer, SigningKind, new_secret, signing_secret
-from webhookd.flow.destination import Basic, ClientCredentials, Destination, SigningSecret
+from webhookd.flow.destination import Basic, ClientCredentials, Destination, SigningSecret, Tls
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
@@ -230,6 +230,33 @@ def test_one_unusable_subscription_does_not_stop_the_others_of_its_task(
         "destination.webhook cannot be used, because of a fault in webhookd: AssertionError in fails"
     )
     assert isinstance(usable, RequestTemplate)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (InvalidInput("is no certificate", field="destination.webhook.tls.ca_certificates"), ".ca_certificates is no"),
+        (FileNotFoundError("/etc/a-path-of-the-operators"), " needs a file that the operator of webhookd has set"),
+        (AssertionError("a fault of ours, with a secret"), " needs a file that the operator of webhookd has set"),
+    ],
+)
+def test_tls_options_that_fail_do_not_stop_the_others_of_a_task(
+    database: Database, error: Exception, said: str
+) -> None:
+    class Contexts:
+        def get(self, tls: Tls) -> str:
+            assert not tls.verify
+            raise error
+
+    destination = Destination(url="https://example.com/hook", tls=Tls(verify=False))
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription("s2", destination=destination))
+    cache = SubscriptionCache(database, tls_contexts=Contexts())
+    refs = [ref(), msgspec.structs.replace(ref("d2"), subscription="s2")]
+    for _ in range(2):
+        usable, failing = cache.templates(refs)
+        assert isinstance(usable, RequestTemplate)
+        assert reason(failing).startswith(f"destination.webhook.tls{said}")
 
 
 def test_destination_is_usable_again_with_its_next_version(database: Database) -> None:
