@@ -150,7 +150,7 @@ class SubscriptionCache:
             fault = str(error) if known else type(error).__name__
             _log.error("tls_options_unusable", subscription=subscription_id, detail=fault)
             return UnusableDestination(
-                f"{FIELD} needs a file that the operator of webhookd has set, or fails otherwise; the worker's log has the reason"
+                f"{FIELD} needs a file that the operator of webhookd has set, or fails in another way (see the log)"
             )
         return replace(template, target=replace(template.target, tls_context=context))
 
