@@ -15,9 +15,9 @@ from tests.harness.subscriptions import SECRET as SIGNING
 from tests.harness.subscriptions import subscription
 from webhookd.clock import monotonic, wall_clock
 from webhookd.edges.http_client.event_loop import ExchangeLoop
-from webhookd.errors import InvalidInput, SecretsUnreadable, StoreUnavailable, UnusableSubscription
+from webhookd.errors import SecretsUnreadable, StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.signature import Signer, SigningKind, new_secret, signing_secret
-from webhookd.flow.destination import Basic, ClientCredentials, Destination, SigningSecret, Tls
+from webhookd.flow.destination import Basic, ClientCredentials, Destination, SigningSecret
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
@@ -26,7 +26,6 @@ from webhookd.store.database import Database
 from webhookd.store.destination_rows import to_columns
 from webhookd.store.secret_keys import SecretKeys
 from webhookd.store.tables import SubscriptionRow
-from workers.delivery import request_templates
 from workers.delivery.access_tokens import TokenSources
 from workers.delivery.delivery_sender import FoundTemplate, RequestTemplate
 from workers.delivery.subscription_cache import SubscriptionCache
@@ -200,63 +199,6 @@ def test_unusable_url_says_why(database: Database, url: str) -> None:
 def test_delivery_of_an_older_version_than_the_unusable_one_is_stale(database: Database) -> None:
     store_row(database, version=2, url="nowhere")
     assert SubscriptionCache(database).templates([ref()]) == [None]
-
-
-def test_secret_in_the_reason_is_masked(database: Database) -> None:
-    secret = "a-long-token-of-the-endpoint"
-    destination = Destination(url=f"nowhere/{secret}", headers=(("X-Api-Key", secret),))
-    with database.transaction() as session:
-        subscriptions.replace(session, subscription(ID, version=2, destination=destination))
-    (found,) = SubscriptionCache(database).templates([ref_of(2)])
-    assert (secret in reason(found), "nowhere/****" in reason(found)) == (False, True)
-
-
-def test_one_unusable_subscription_does_not_stop_the_others_of_its_task(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(destination: Destination) -> tuple[tuple[str, str], ...]:
-        if destination.url.endswith("/fault"):
-            raise AssertionError("a fault of ours, with a secret")
-        return destination.headers
-
-    monkeypatch.setattr(request_templates, "constant_headers", fails)
-    for id_, url in (("s2", "nowhere"), ("s3", "https://example.com/fault")):
-        with database.transaction() as session:
-            subscriptions.insert(session, subscription(id_, destination=Destination(url=url)))
-    refs = [msgspec.structs.replace(ref(f"d{number}"), subscription=f"s{number}") for number in (2, 3)]
-    invalid, faulty, usable = SubscriptionCache(database).templates([*refs, ref()])
-    assert reason(invalid).startswith("destination.webhook.url ")
-    assert reason(faulty) == (
-        "destination.webhook cannot be used, because of a fault in webhookd: AssertionError in fails"
-    )
-    assert isinstance(usable, RequestTemplate)
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (InvalidInput("is no certificate", field="destination.webhook.tls.ca_certificates"), ".ca_certificates is no"),
-        (FileNotFoundError("/etc/a-path-of-the-operators"), " needs a file that the operator of webhookd has set"),
-        (AssertionError("a fault of ours, with a secret"), " needs a file that the operator of webhookd has set"),
-    ],
-)
-def test_tls_options_that_fail_do_not_stop_the_others_of_a_task(
-    database: Database, error: Exception, said: str
-) -> None:
-    class Contexts:
-        def get(self, tls: Tls) -> str:
-            assert not tls.verify
-            raise error
-
-    destination = Destination(url="https://example.com/hook", tls=Tls(verify=False))
-    with database.transaction() as session:
-        subscriptions.insert(session, subscription("s2", destination=destination))
-    cache = SubscriptionCache(database, tls_contexts=Contexts())
-    refs = [ref(), msgspec.structs.replace(ref("d2"), subscription="s2")]
-    for _ in range(2):
-        usable, failing = cache.templates(refs)
-        assert isinstance(usable, RequestTemplate)
-        assert reason(failing).startswith(f"destination.webhook.tls{said}")
 
 
 def test_destination_is_usable_again_with_its_next_version(database: Database) -> None:
