@@ -26,7 +26,6 @@ from webhookd.store.database import Database
 from webhookd.store.destination_rows import to_columns
 from webhookd.store.secret_keys import SecretKeys
 from webhookd.store.tables import SubscriptionRow
-from workers.delivery import request_templates
 from workers.delivery.access_tokens import TokenSources
 from workers.delivery.delivery_sender import RequestTemplate, TemplateResult
 from workers.delivery.subscription_cache import SubscriptionCache
@@ -200,36 +199,6 @@ def test_unusable_url_says_why(database: Database, url: str) -> None:
 def test_delivery_of_an_older_version_than_the_unusable_one_is_stale(database: Database) -> None:
     store_row(database, version=2, url="nowhere")
     assert SubscriptionCache(database).templates([ref()]) == [None]
-
-
-def test_secret_in_the_reason_is_masked(database: Database) -> None:
-    secret = "a-long-token-of-the-endpoint"
-    destination = Destination(url=f"nowhere/{secret}", headers=(("X-Api-Key", secret),))
-    with database.transaction() as session:
-        subscriptions.replace(session, subscription(ID, version=2, destination=destination))
-    (found,) = SubscriptionCache(database).templates([ref_of(2)])
-    assert (secret in reason(found), "nowhere/****" in reason(found)) == (False, True)
-
-
-def test_one_unusable_subscription_does_not_stop_the_others_of_its_task(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(destination: Destination) -> tuple[tuple[str, str], ...]:
-        if destination.url.endswith("/fault"):
-            raise AssertionError("a fault of ours, with a secret")
-        return destination.headers
-
-    monkeypatch.setattr(request_templates, "constant_headers", fails)
-    for id_, url in (("s2", "nowhere"), ("s3", "https://example.com/fault")):
-        with database.transaction() as session:
-            subscriptions.insert(session, subscription(id_, destination=Destination(url=url)))
-    refs = [msgspec.structs.replace(ref(f"d{number}"), subscription=f"s{number}") for number in (2, 3)]
-    invalid, faulty, usable = SubscriptionCache(database).templates([*refs, ref()])
-    assert reason(invalid).startswith("destination.webhook.url ")
-    assert reason(faulty) == (
-        "destination.webhook cannot be used, because of a fault in webhookd: AssertionError in fails"
-    )
-    assert isinstance(usable, RequestTemplate)
 
 
 def test_destination_is_usable_again_with_its_next_version(database: Database) -> None:

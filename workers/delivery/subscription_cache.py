@@ -149,11 +149,16 @@ class SubscriptionCache:
             return UnusableDestination(f"{FIELD} needs contexts, which this process cannot make")
         try:
             context = self._tls_contexts.get(template.tls)
-        except (InvalidInput, UnusableSetting, OSError) as error:
+        except InvalidInput as error:
             _log.error("tls_options_unusable", subscription=subscription_id, detail=str(error))
-            if isinstance(error, InvalidInput):
-                return unusable(error, error.field)
-            return UnusableDestination(f"{FIELD} needs a file that the operator of webhookd has set, and that fails")
+            return unusable(error, error.field)
+        except Exception as error:  # noqa: BLE001 - one subscription must not stop the others of a task
+            known = isinstance(error, UnusableSetting | OSError)  # the text of another error may have a secret
+            fault = str(error) if known else type(error).__name__
+            _log.error("tls_options_unusable", subscription=subscription_id, detail=fault)
+            return UnusableDestination(
+                f"{FIELD} needs a file that the operator of webhookd has set, or fails in another way (see the log)"
+            )
         return replace(template, target=replace(template.target, tls_context=context))
 
     def _set_latest(self, subscription_id: str, version: int) -> None:
