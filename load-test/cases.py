@@ -44,8 +44,9 @@ POLICY_RATIO = 3.0
 """A record with this policy takes at most so many times the CPU of one without. It is a ratio of two rows of one run,
 so it holds on any machine that does nothing else meanwhile."""
 
-SIGNED_RATIOS = {1: 1.15, 100: 1.03}
-"""By the records in a request: a signed request takes at most so many times the CPU of one that is not signed."""
+SIGNED_RATIOS = {1: 1.15, 100: 1.10}
+"""By the records in a request: a signed request takes at most so many times the CPU of one that is not signed. With 100
+records it has 42 kB, for which SHA-256 alone takes 28 µs where the whole request takes 400 µs."""
 
 LAST_SHARE = 0.92
 """The share of the backlog at which the measurement ends: lanes become empty at different times after it."""
