@@ -14,7 +14,7 @@ from webhookd.flow.destination import Destination, Tls
 from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database
 from workers.delivery import request_templates
-from workers.delivery.delivery_sender import FoundTemplate, RequestTemplate
+from workers.delivery.delivery_sender import RequestTemplate, TemplateResult
 from workers.delivery.subscription_cache import SubscriptionCache
 
 ID = ref().subscription
@@ -32,7 +32,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     made.close()
 
 
-def reason(found: FoundTemplate) -> str:
+def reason(found: TemplateResult) -> str:
     """Why the destination cannot be used."""
     assert isinstance(found, UnusableDestination), found
     return found.detail
