@@ -97,7 +97,7 @@ class Commands(HelpGroup):
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """No garbage collection in this block: what is imported is kept, and searching it is a fifteenth of a start."""
+    """No garbage collection in this block: what is imported stays, so a collection frees nothing and takes time."""
     gc.disable()
     try:
         yield

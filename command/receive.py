@@ -75,7 +75,7 @@ def receive(
     Records are checked by path, topic and partition, once they are acknowledged with 2xx. Give each subscription a
     path of its own. The counts are printed at the end.
 
-    It consents when a subscription with a verification asks whether it wants the requests.
+    It consents when webhookd asks whether it wants the requests of a subscription.
 
     It listens on loopback only: webhookd sends there when WEBHOOKD_EGRESS_ALLOW allows 127.0.0.0/8. Ctrl-C or SIGTERM
     ends it.

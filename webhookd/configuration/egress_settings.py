@@ -104,7 +104,7 @@ class VerificationSettings(Subject):
     verification_origin: OriginName = Field(
         default="webhookd",
         description="The host name by which endpoints know this installation: `WebHook-Request-Origin` of the "
-        "validation request, and `Origin` of the deliveries to endpoints that were asked with it. For example "
+        "validation request, and of the deliveries to endpoints that were asked with it. For example "
         "`webhooks.example.com`. Endpoints that have consented are not asked again when it changes. All workers need "
         "the same value.",
     )

@@ -28,8 +28,8 @@ _PLACE = (AuditLogRow.at, AuditLogRow.id)
 class Change:
     """What was changed. `before` and `after` are documents without secrets; None where there is none.
 
-    `action` is a verb: create, change, delete, rotate, revoke, read. `tenant` is whose subject it is, None for the
-    service's.
+    `action` is a verb: create, change, activate, deactivate, delete, rotate, revoke, read, verify. `tenant` is whose
+    subject it is, None for the service's.
     """
 
     action: str

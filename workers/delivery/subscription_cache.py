@@ -114,6 +114,8 @@ class SubscriptionCache:
         """Load again what cannot be used: the row may have been encrypted with another key. Raises StoreUnavailable."""
         with self._lock:
             ids = list(self._unusable)[:CHECKED]
+            for id_ in ids:  # next time those behind them have their turn
+                self._unusable[id_] = self._unusable.pop(id_)
         if ids:
             self._load(dict.fromkeys(ids, 0))
 

@@ -104,12 +104,14 @@ class AuditEntrySchema(Schema):
     )
     subject_kind = fields.String(
         metadata={
-            "description": "What was changed: `Subscription`, `SigningSecret`, `DeadLetter`, "
+            "description": "What was changed: `Subscription`, `SigningSecret`, `Verification`, `DeadLetter`, "
             "`EventNotificationAdmin`, `Key` or `Policy`."
         }
     )
     subject_id = fields.String(
-        metadata={"description": "Its id; for dead letters and signing secrets that of the subscription."}
+        metadata={
+            "description": "Its id; for dead letters, signing secrets and verifications that of the subscription."
+        }
     )
     before = fields.Raw(
         allow_none=True, metadata={"description": "The subject before the change, with secrets masked; null if new."}

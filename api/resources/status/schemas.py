@@ -162,13 +162,16 @@ class CertificateSchema(Schema):
         metadata={
             "enum": [state.value for state in CertificateState],
             "description": "`expires_soon`: within 14 days, or in the last quarter of a life shorter than 56 days. The "
-            "`alert_emails` have got a mail. It does not change "
-            "`status`: requests fail from the expiry on.",
+            "`alert_emails` get one mail. It does not change `status`: from the expiry on, requests over new "
+            "connections fail, unless `tls.verify` is `no`.",
         }
     )
     expires_at = fields.String(metadata={"description": "When it expires (its `notAfter`): ISO 8601, UTC."})
     seen_at = fields.String(
-        metadata={"description": "When a worker last reported it, at most once an hour: ISO 8601, UTC."}
+        metadata={
+            "description": "When a worker last reported it; each worker process reports an unchanged one at most once "
+            "an hour: ISO 8601, UTC."
+        }
     )
 
 

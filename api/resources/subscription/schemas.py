@@ -15,7 +15,7 @@ from api.resources.subscription.labels import Labels
 from api.resources.subscription.registration_warnings import MEANINGS
 from api.resources.subscription.signing_schemas import SigningSchema
 from api.resources.subscription.tls_schemas import TlsSchema
-from api.resources.subscription.verification_schemas import VerificationSchema, one_origin
+from api.resources.subscription.verification_schemas import VerificationSchema
 from webhookd.flow.access.tenant_name import PATTERN
 from webhookd.flow.subscription import OnExhausted, OnFilterError, RetryAlgorithm, Start
 
@@ -61,10 +61,6 @@ class WebhookSchema(RequestSchema):
     success_codes = request_options.SUCCESS_CODES
     tls = Part(TlsSchema, load_default=None, allow_none=True)
     verification = Part(VerificationSchema, load_default=lambda: VerificationSchema().load({}))
-
-    @validates_schema
-    def _one_origin(self, data: dict[str, Any], **_options: object) -> None:
-        one_origin(data["headers"], data["verification"]["kind"])
 
     @validates_schema
     def _one_authorization(self, data: dict[str, Any], **_options: object) -> None:

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from marshmallow import ValidationError
-
 from api.extensions.request_fields import Choice
 from api.extensions.request_schema import RequestSchema
 from webhookd.errors import InvalidInput
@@ -12,7 +10,6 @@ from webhookd.flow.destination import Verification
 from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
 
-ORIGIN: Final = "origin"
 KIND: Final = "destination.webhook.verification.kind"
 
 
@@ -29,14 +26,6 @@ class VerificationSchema(RequestSchema):
             "delivered, and records wait in Kafka. A changed URL is asked again."
         },
     )
-
-
-def one_origin(headers: list[str], kind: str) -> None:
-    """Raise ValidationError when a header sets the Origin that `options` asks for and each delivery has to have."""
-    names = [text.partition(":")[0].lower() for text in headers]
-    if kind == Verification.OPTIONS.value and ORIGIN in names:
-        reason = "sets Origin, which names this installation with the verification options: leave it out"
-        raise ValidationError({"headers": {names.index(ORIGIN): [reason]}})
 
 
 def confirm_verification(

@@ -34,6 +34,8 @@ ANSWER_BYTES: Final = 2048
 CONSENT_MISSING: Final = "consent_missing"
 """The failure code of a 2xx answer without a consent."""
 
+REQUEST_ORIGIN: Final = "WebHook-Request-Origin"
+
 CONTENT_TYPE: Final = "application/json"
 
 _MOST_PER_MINUTE: Final = 10**9
@@ -82,16 +84,16 @@ def verification_request(
     headers = constant_headers(destination)
     method = destination.method.value
     if destination.verification is Verification.OPTIONS:
-        headers = (*headers, ("WebHook-Request-Origin", origin), *_requested_rate(rate))
+        headers = (*headers, (REQUEST_ORIGIN, origin), *_requested_rate(rate))
         method = "OPTIONS"
     head = request_head(target, headers, CONTENT_TYPE, method)
     return VerificationRequest(kind=destination.verification, origin=origin, head=head)
 
 
 def delivery_headers(destination: Destination, origin: str) -> tuple[tuple[str, str], ...]:
-    """The headers of each delivery: after the OPTIONS request they have the origin that it has named (§4.1.1)."""
+    """The headers of each delivery: after the OPTIONS request they have its `WebHook-Request-Origin` (§4.1.2)."""
     headers = constant_headers(destination)
-    return (*headers, ("Origin", origin)) if destination.verification is Verification.OPTIONS else headers
+    return (*headers, (REQUEST_ORIGIN, origin)) if destination.verification is Verification.OPTIONS else headers
 
 
 def consent_in(request: VerificationRequest, outcome: Outcome, challenge: str) -> Consent | NoConsent:

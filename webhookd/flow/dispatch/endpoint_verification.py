@@ -8,7 +8,7 @@ may take                                       has taken the task. Each time it 
 it has consented                               nothing more: once that is in the database, the subscription starts again
                                                with another version, which delivers
 
-Only the database opens the way for deliveries: a report that is lost costs another question, and nothing else.
+Deliveries begin only when the consent is in the database: a report that is lost costs another question, nothing else.
 """
 
 from collections.abc import Callable
