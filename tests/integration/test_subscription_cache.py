@@ -26,6 +26,7 @@ from webhookd.store.database import Database
 from webhookd.store.destination_rows import to_columns
 from webhookd.store.secret_keys import SecretKeys
 from webhookd.store.tables import SubscriptionRow
+from workers.delivery import subscription_cache
 from workers.delivery.access_tokens import TokenSources
 from workers.delivery.delivery_sender import RequestTemplate, TemplateResult
 from workers.delivery.subscription_cache import SubscriptionCache
@@ -334,6 +335,23 @@ def test_secrets_that_can_be_read_again_are_no_error_without_a_delivery(database
     encrypt(database, SECRET_KEYS)
     cache.check_unusable()
     assert cache.secrets_error == ""
+
+
+def test_each_unusable_subscription_has_its_turn(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription_cache, "CHECKED", 1)
+    with database.transaction() as session:
+        subscriptions.insert(session, replace(version_of(1), id="s2"))
+    keyless = Database(f"sqlite:///{tmp_path / 'cache.db'}")
+    cache = SubscriptionCache(keyless)
+    cache.templates([ref(), msgspec.structs.replace(ref("d2"), subscription="s2")])
+    with database.transaction() as session:
+        session.execute(update(SubscriptionRow).where(SubscriptionRow.id == "s2").values(secrets="", headers=[]))
+    cache.check_unusable()
+    cache.check_unusable()
+    assert cache.secrets_error == f"WEBHOOKD_SECRET_KEYS is not set: subscriptions {ID}"
+    keyless.close()
 
 
 def test_deleted_subscription_is_no_error_any_more(database: Database, tmp_path: Path) -> None:
