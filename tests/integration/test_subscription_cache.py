@@ -28,6 +28,7 @@ from webhookd.store.secret_keys import SecretKeys
 from webhookd.store.tables import SubscriptionRow
 from workers.delivery import subscription_cache
 from workers.delivery.access_tokens import TokenSources
+from workers.delivery.bounded_templates import BoundedTemplates
 from workers.delivery.delivery_sender import RequestTemplate, TemplateResult
 from workers.delivery.subscription_cache import SubscriptionCache
 
@@ -335,6 +336,16 @@ def test_secrets_that_can_be_read_again_are_no_error_without_a_delivery(database
     encrypt(database, SECRET_KEYS)
     cache.check_unusable()
     assert cache.secrets_error == ""
+
+
+def test_templates_that_make_each_other_leave_are_all_there_for_their_task(database: Database) -> None:
+    with database.transaction() as session:
+        for number in range(2, 5):
+            subscriptions.insert(session, replace(version_of(1), id=f"s{number}"))
+    cache = SubscriptionCache(database, templates=BoundedTemplates(most=1))
+    refs = [msgspec.structs.replace(ref(), subscription=id_) for id_ in (ID, "s2", "s3", "s4")]
+    for wanted in (refs[:1], refs, refs[::-1]):
+        assert [type(found) for found in cache.templates(wanted)] == [RequestTemplate] * len(wanted)
 
 
 def test_each_unusable_subscription_has_its_turn(

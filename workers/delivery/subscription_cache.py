@@ -66,6 +66,7 @@ class SubscriptionCache:
         tokens: TokenSources | None = None,
         certificates: LatestCertificate | None = None,
         origin: str = "",
+        templates: BoundedTemplates | None = None,
     ) -> None:
         self._database = database
         self._origin = origin
@@ -74,7 +75,7 @@ class SubscriptionCache:
         self._tokens = tokens
         self._certificates = certificates
         self._lock = Lock()
-        self._templates = BoundedTemplates()
+        self._templates = templates or BoundedTemplates()
         self._latest: dict[str, int] = {}
         self._unusable: dict[str, UnusableSubscription] = {}
 
@@ -114,8 +115,8 @@ class SubscriptionCache:
         """Load again what cannot be used: the row may have been encrypted with another key. Raises StoreUnavailable."""
         with self._lock:
             ids = list(self._unusable)[:CHECKED]
-            for id_ in ids:  # next time those behind them have their turn
-                self._unusable[id_] = self._unusable.pop(id_)
+            # Next time those behind them have their turn. Another dict, since it is read without the lock.
+            self._unusable = {id_: self._unusable[id_] for id_ in [*list(self._unusable)[CHECKED:], *ids]}
         if ids:
             self._load(dict.fromkeys(ids, 0))
 
@@ -124,19 +125,23 @@ class SubscriptionCache:
 
         Reads the database for versions that are not in memory, and blocks for that.
         """
-        missing = [r for r in refs if self._version(r.subscription) < r.version and not self._outdated(r)]
+        # Kept here until the end: to load some may drop others, also of this call.
+        known = {ref.subscription: self._templates.get(ref.subscription) for ref in refs}
+        missing = [ref for ref in refs if _version(known[ref.subscription]) < ref.version and not self._outdated(ref)]
         wanted = {ref.subscription: ref.version for ref in sorted(missing, key=lambda ref: ref.version)}
         try:
             if wanted:
-                self._load(wanted)
+                known |= self._load(wanted)
         except StoreUnavailable as error:
-            return [error if ref.subscription in wanted else self._cached(ref) for ref in refs]
-        return [self._cached(ref) for ref in refs]
+            return [error if ref.subscription in wanted else self._result(ref, known) for ref in refs]
+        return [self._result(ref, known) for ref in refs]
 
-    def _cached(self, ref: DeliveryRef) -> RequestTemplate | UnusableSubscription | None:
+    def _result(
+        self, ref: DeliveryRef, known: Mapping[str, RequestTemplate | None]
+    ) -> RequestTemplate | UnusableSubscription | None:
         if self._outdated(ref):
             return None
-        template = self._templates.get(ref.subscription)
+        template = known[ref.subscription]
         if template is None or template.version < ref.version:
             return self._unusable.get(ref.subscription)
         if template.version != ref.version:
@@ -170,14 +175,11 @@ class SubscriptionCache:
     def _outdated(self, ref: DeliveryRef) -> bool:
         return ref.version < self._latest.get(ref.subscription, 0)
 
-    def _version(self, subscription_id: str) -> int:
-        template = self._templates.get(subscription_id)
-        return -1 if template is None else template.version
-
-    def _load(self, wanted: Mapping[str, int]) -> None:
+    def _load(self, wanted: Mapping[str, int]) -> dict[str, RequestTemplate]:
         """Load templates of at least these versions by id, and note which subscriptions cannot be used."""
         with self._database.transaction() as session:
             loaded = subscriptions.load_opened(session, sorted(wanted))
+        usable = {}
         with self._lock:
             for id_, found in loaded.items():
                 template = (
@@ -187,21 +189,26 @@ class SubscriptionCache:
                 )
                 if isinstance(template, RequestTemplate):
                     self._unusable.pop(id_, None)
-                    self._keep(id_, self._with_certificate(template))
+                    usable[id_] = self._kept(id_, self._with_certificate(template))
                 elif not isinstance(found, Subscription) or found.version == wanted[id_]:
                     self._note_unusable(id_, template, wanted[id_])
+        return usable
 
     def _with_certificate(self, template: RequestTemplate) -> RequestTemplate:
         if self._certificates is None or not template.target.tls:
             return template
         return replace(template, certificate=ReportedCertificate(self._certificates))
 
-    def _keep(self, id_: str, template: RequestTemplate) -> None:
-        if template.version >= self._version(id_):
-            self._templates.put(id_, template)
+    def _kept(self, id_: str, template: RequestTemplate) -> RequestTemplate:
+        """Keep the template and return it; return the one that is kept already if that is newer."""
+        kept = self._templates.get(id_)
+        if kept is not None and kept.version > template.version:
+            return kept
+        self._templates.put(id_, template)
+        return template
 
     def _note_unusable(self, id_: str, error: UnusableSubscription, wanted: int) -> None:
-        if self._version(id_) >= wanted > 0:
+        if _version(self._templates.get(id_)) >= wanted > 0:
             return  # another thread has loaded the row meanwhile, after it was changed
         known = self._unusable.get(id_)
         _make_room(self._unusable)
@@ -212,6 +219,10 @@ class SubscriptionCache:
             _log.error("secrets_unreadable", code=error.code, subscription=id_, detail=error.detail)
         else:
             _log.error("destination_unusable", code=error.code, subscription=id_, detail=error.detail)
+
+
+def _version(template: RequestTemplate | None) -> int:
+    return -1 if template is None else template.version
 
 
 def _make_room(cached: dict[str, Any]) -> None:

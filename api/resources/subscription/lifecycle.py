@@ -110,7 +110,7 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     subscription = _with_positions(services, draft, new=new, commit=_if_free(services) if stored else _commit_nothing)
     with transaction(services) as session:
         subscription = still_allowed(services, session, subscription, stored)
-        if stored is not None and _unchanged(subscription, stored):
+        if stored is not None and _unchanged(subscription, stored) and _is_latest(session, stored):
             return replace(stored, policies=subscription.policies)
         _replace(session, subscription, stored, preconditions)
         mail_failures.keep(session, id_, subscription.alerting.emails)
@@ -177,6 +177,13 @@ def _replace(
 
 def _unchanged(draft: Subscription, stored: Subscription) -> bool:
     return replace(draft, version=stored.version, history=stored.history, policies=stored.policies) == stored
+
+
+def _is_latest(session: Session, stored: Subscription) -> bool:
+    """Whether nobody has changed it since it was read; nobody can until this transaction ends."""
+    if not subscriptions.is_current(session, stored.id, stored.version):
+        return False
+    return subscriptions.summary(session, stored.id).revision == stored.history.revision
 
 
 def _with_version(draft: Subscription, stored: Subscription | None) -> Subscription:

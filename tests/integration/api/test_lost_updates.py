@@ -14,11 +14,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from api.ports import EXTENSION
+from api.ports import EXTENSION, Services
+from api.resources.subscription import lifecycle
+from api.resources.subscription.topic_access import check_allowed
 from tests.harness.api_apps import new_app
 from tests.harness.databases import new_database
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import document
+from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
 from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database
@@ -109,6 +112,23 @@ def test_setting_demands_if_match_for_changes(client: FlaskClient) -> None:
         assert (refused.status_code, refused.get_json()["code"]) == (428, "precondition_required")
     assert client.get(path).headers["ETag"] == tag
     assert client.delete(path, headers={"If-Match": tag}).status_code == 204
+
+
+def test_no_change_is_not_confirmed_over_a_change_of_the_same_moment(
+    client: FlaskClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = create(client)
+
+    def deactivated_meanwhile(services: Services, draft: Subscription, stored: Subscription | None) -> None:
+        with database.transaction() as session:
+            assert stored is not None
+            assert subscriptions.deactivate(session, stored, "gone")
+        check_allowed(services, draft, stored)
+
+    monkeypatch.setattr(lifecycle, "check_allowed", deactivated_meanwhile)
+    assert client.put(path, json=document()).status_code == 409
+    monkeypatch.undo()
+    assert client.put(path, json=document()).get_json()["active"] == "yes"
 
 
 def test_damaged_row_has_no_version_and_is_repaired_with_any(client: FlaskClient, database: Database) -> None:

@@ -100,6 +100,17 @@ def test_slow_deliveries_of_a_shared_task_use_its_thread() -> None:
     assert (before, subscription.threads_in_use(1.0).first) == (0.5, 1.0)
 
 
+def test_delivery_that_waits_for_a_quota_uses_no_thread() -> None:
+    subscription, in_flight = full(2), in_flight_deliveries()
+    refused, waiting = RoundRobin(WorkerThreads(first=16, retry=16)).ready({"s": subscription}, 0.0, raise_it)
+    for delivery in (refused, waiting):
+        in_flight.published(delivery, 0.0)
+    in_flight.apply(about(refused, ReportKind.WAITING, wait_s=5.0), 1.0)
+    assert subscription.threads_in_use(1.0).first == pytest.approx(1.0)
+    in_flight.apply(about(refused, ReportKind.STARTED), 6.0)
+    assert subscription.threads_in_use(6.0).first == pytest.approx(2.0)
+
+
 def test_mixed_batch_uses_one_thread() -> None:
     subscription = full(10, size=1)
     mixing = accumulator(10, size=100)

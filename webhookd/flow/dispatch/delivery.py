@@ -120,8 +120,11 @@ class Delivery:
 
     @property
     def holds_thread(self) -> bool:
-        """Whether a worker has claimed it or can claim it now; in the other stages it uses no thread."""
-        return self.stage in {DeliveryStage.QUEUED, DeliveryStage.CLAIMED}
+        """Whether a worker has claimed it or can claim it now; in the other stages it uses no thread.
+
+        One that workers have refused uses none either: its task waits for a quota, and endpoints of others must not.
+        """
+        return self.stage is DeliveryStage.CLAIMED or (self.stage is DeliveryStage.QUEUED and not self.refused)
 
     def expire(self) -> None:
         """Make it overdue, and never publish it again: another process owns one of its lanes."""
