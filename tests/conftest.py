@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from stack.errors import NotStarted
 from stack.pgbouncer import PgBouncer
@@ -87,6 +88,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if FIXTURE_OF_SERVICE[service] in getattr(item, "fixturenames", ()):
                 item.add_marker(service)
     items[:] = in_running_order(items)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loggers_look_the_configuration_up() -> Iterator[None]:
+    """A process of the service configures its logs once. Here one test must not bind the loggers of those behind it."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False}))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _logs_are_not_configured() -> Iterator[None]:
+    """Take back what a command that ran in this process has configured: its level would hide lines."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

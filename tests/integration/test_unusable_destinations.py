@@ -50,12 +50,12 @@ def test_secret_in_the_reason_is_masked(database: Database) -> None:
 def test_one_unusable_subscription_does_not_stop_the_others_of_its_task(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(destination: Destination) -> tuple[tuple[str, str], ...]:
+    def fails(destination: Destination, _origin: str) -> tuple[tuple[str, str], ...]:
         if destination.url.endswith("/fault"):
             raise AssertionError("a fault of ours, with a secret")
         return destination.headers
 
-    monkeypatch.setattr(request_templates, "constant_headers", fails)
+    monkeypatch.setattr(request_templates, "delivery_headers", fails)
     for id_, url in (("s2", "nowhere"), ("s3", "https://example.com/fault")):
         with database.transaction() as session:
             subscriptions.insert(session, subscription(id_, destination=Destination(url=url)))
