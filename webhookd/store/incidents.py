@@ -16,6 +16,9 @@ from webhookd.store.tables import IncidentRow
 
 DUE_KEYS = 100
 
+LARGEST = "9" * 15
+"""No number in a key is larger: the last second of the year 9999 has 12 digits."""
+
 
 def lock(session: Session, keys: Iterable[str]) -> dict[str, Incident]:
     """Lock and return the incidents with these keys, as far as they exist."""
@@ -43,10 +46,20 @@ def due(session: Session, now: float, limit: int = DUE_KEYS) -> list[str]:
     return list(session.scalars(query))
 
 
-def begin_missing(session: Session, waiting: Mapping[str, Incident]) -> None:
-    """Store those of these incidents that do not exist. It locks none of those that do, which are nearly all."""
-    known = set(session.scalars(select(IncidentRow.subject_key).where(IncidentRow.subject_key.in_(sorted(waiting)))))
-    save(session, {}, {key: incident for key, incident in waiting.items() if key not in known})
+def missing(session: Session, keys: Iterable[str]) -> set[str]:
+    """Return those of these keys of which there is no incident. It locks none of those that exist."""
+    wanted = sorted(set(keys))
+    found = session.scalars(select(IncidentRow.subject_key).where(IncidentRow.subject_key.in_(wanted)))
+    return set(wanted).difference(found)
+
+
+def numbered(session: Session, prefixes: Iterable[str]) -> list[str]:
+    """Return the keys of incidents that are one of these prefixes with a number after it; it locks none.
+
+    The keys are a range of the index in every collation, where those with any text after a prefix need not be.
+    """
+    ranges = [IncidentRow.subject_key.between(f"{prefix}0", f"{prefix}{LARGEST}") for prefix in sorted(set(prefixes))]
+    return list(session.scalars(select(IncidentRow.subject_key).where(or_(*ranges)))) if ranges else []
 
 
 def save(session: Session, before: Mapping[str, Incident], after: Mapping[str, Incident | None]) -> set[str]:

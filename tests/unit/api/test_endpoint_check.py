@@ -112,3 +112,21 @@ def test_log_has_the_refused_addresses_and_the_tenant(monkeypatch: pytest.Monkey
     assert [(line["tenant"], line["host"], line["addresses"]) for line in lines] == [
         ("acme", "db.intern.example", {"10.1.2.3": "private"})
     ]
+
+
+def test_repeated_questions_about_a_host_are_logged_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_log", logs.get("check"))  # the module's may be bound to the log of an earlier test
+    times = iter([*range(11), 11, 12])
+    check = EndpointCheck(Settings(), has("10.1.2.3"), clock=lambda: next(times))
+    other = Caller(role=Role.CLIENT, tenant="other")
+    with capture_logs() as lines:
+        for _ in range(11):
+            check.result(NAME, CLIENT)
+        check.result(NAME, other)
+        check.result("https://mail.intern.example/", CLIENT)
+    assert [(line["tenant"], line["host"], line["left_out"]) for line in lines] == [
+        ("acme", "db.intern.example", 0),
+        ("acme", "db.intern.example", 9),
+        ("other", "db.intern.example", 0),
+        ("acme", "mail.intern.example", 0),
+    ]

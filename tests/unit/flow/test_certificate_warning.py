@@ -5,7 +5,14 @@ from dataclasses import replace
 from tests.harness.subscriptions import ID
 from webhookd.flow.alerting.alert import Alert, AlertKind, due_alerts
 from webhookd.flow.alerting.alert_recipient import AlertRecipient
-from webhookd.flow.alerting.certificate_warning import CHECK_AGAIN_S, awaited_warning, due_warning
+from webhookd.flow.alerting.certificate_warning import (
+    BETWEEN_MAILS_S,
+    CHECK_AGAIN_S,
+    LARGEST_NUMBER,
+    awaited_warning,
+    due_warning,
+    has_room,
+)
 from webhookd.flow.alerting.incident import Incident
 from webhookd.flow.status.endpoint_certificate import WARN_BEFORE_S, EndpointCertificate
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
@@ -34,7 +41,9 @@ class Store:
 
     def writes(self, latest: SubscriptionStatus, now: float) -> None:
         """A status is written."""
-        self.incidents = awaited_warning(latest, now) | self.incidents
+        for key, incident in awaited_warning(latest, now).items():
+            if key not in self.incidents and has_room(key, self.incidents):
+                self.incidents[key] = incident
 
     def checks(
         self, latest: SubscriptionStatus | None, now: float, recipient: AlertRecipient | None = OWNER
@@ -42,7 +51,7 @@ class Store:
         """What is due is checked."""
         before = len(self.raised)
         for key, incident in list(self.incidents.items()):
-            due = due_warning(key, incident, latest, recipient, now) if incident.next_mail_at <= now else None
+            due = due_warning(key, self.incidents, latest, recipient, now) if incident.next_mail_at <= now else None
             for changed, after in (due.incidents if due else {}).items():
                 self.incidents.pop(changed)
                 self.incidents |= {changed: after} if after is not None else {}
@@ -94,13 +103,37 @@ def test_certificate_that_was_renewed_in_time_is_not_warned_of() -> None:
     assert len(store.incidents) == 1
 
 
-def test_servers_that_show_two_certificates_in_turns_cause_one_mail_for_each() -> None:
+def test_servers_that_show_two_certificates_in_turns_cause_one_mail_for_each_a_day_apart() -> None:
+    store, mailed_at = Store(), []
+    for hour in range(72):
+        latest, now = status(days=10.0 + hour % 2), NOW + hour * 3600.0
+        store.writes(latest, now)
+        mailed_at += [now for _ in store.checks(latest, now)]
+    assert len(mailed_at) == len({alert.subject_key for alert in store.raised}) == 2
+    assert mailed_at[1] - mailed_at[0] >= BETWEEN_MAILS_S
+
+
+def test_server_that_shows_another_certificate_each_minute_causes_few_incidents_and_one_mail_a_day() -> None:
+    store, most = Store(), 0
+    for minute in range(3 * 1440):
+        now = NOW + minute * 60.0
+        latest = status(days=(minute + 10) / 1440)  # it expires ten minutes later
+        store.writes(latest, now)
+        most = max(most, len(store.incidents))
+        store.checks(latest, now)
+    assert most == LARGEST_NUMBER
+    assert len(store.raised) == 3
+
+
+def test_certificate_that_had_no_room_is_warned_of_later() -> None:
     store = Store()
-    for second in range(10):
-        latest = status(days=10.0 + second % 2)
-        store.writes(latest, NOW + second)
-        store.checks(latest, NOW + second)
-    assert len(store.raised) == 2
+    for day in range(LARGEST_NUMBER + 1):
+        store.writes(status(days=200.0 + day), NOW)
+    last = status(days=200.0 + LARGEST_NUMBER)
+    assert len(store.incidents) == LARGEST_NUMBER
+    assert store.checks(last, NOW + CHECK_AGAIN_S) == []
+    store.writes(last, NOW + CHECK_AGAIN_S)
+    assert len(store.checks(last, NOW + 195.0 * DAY)) == 1
 
 
 def test_changed_endpoint_is_not_warned_of() -> None:
@@ -141,7 +174,7 @@ def test_mail_of_another_process_is_not_repeated() -> None:
     latest = status(days=10.0)
     ((key, sent),) = awaited_warning(latest, NOW).items()
     sent = replace(sent, owner_notified=True, mails=1, next_mail_at=NOW + 10.0 * DAY)
-    due = due_warning(key, sent, latest, OWNER, NOW)
+    due = due_warning(key, {key: sent}, latest, OWNER, NOW)
     assert (due.incidents, due.alerts) == ({}, ())
 
 

@@ -9,7 +9,7 @@ from webhookd.flow.alerting import alert
 from webhookd.flow.alerting.alert import Alert, DueAlerts, health_key, loss_key
 from webhookd.flow.alerting.alert_recipient import AlertRecipient
 from webhookd.flow.alerting.certificate_warning import PREFIX as CERTIFICATE
-from webhookd.flow.alerting.certificate_warning import awaited_warning, due_warning
+from webhookd.flow.alerting.certificate_warning import awaited_warning, due_warning, has_room, key_prefix
 from webhookd.flow.alerting.incident import Incident
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
 from webhookd.flow.subscription import Subscription
@@ -49,15 +49,17 @@ def remind(session: Session, now: float) -> list[Alert]:
     if not keys or administration.read(session).offline:
         return []
     ids = sorted({mail_outbox.owner_of(key) for key in keys} - {mail_failures.OPERATORS})
-    open_ = incidents.lock(session, [*keys, *[key for id_ in ids for key in _keys(id_)]])
+    due_certificates = [key for key in keys if key.startswith(CERTIFICATE)]
+    beside = incidents.numbered(session, [key_prefix(mail_outbox.owner_of(key)) for key in due_certificates])
+    open_ = incidents.lock(session, [*keys, *beside, *[key for id_ in ids for key in _keys(id_)]])
     recipients = mail_outbox.recipients(session, ids)
     latest = subscription_statuses.read_all(session, ids)
     raised: list[Alert] = []
     for id_ in ids:
         raised += _store(session, open_, _reminders(id_, latest.get(id_), recipients.get(id_), open_, now))
-    for key in (key for key in keys if key.startswith(CERTIFICATE) and key in open_):
+    for key in (key for key in due_certificates if key in open_):
         id_ = mail_outbox.owner_of(key)
-        raised += _store(session, open_, due_warning(key, open_[key], latest.get(id_), recipients.get(id_), now))
+        raised += _store(session, open_, due_warning(key, open_, latest.get(id_), recipients.get(id_), now))
     return raised
 
 
@@ -89,8 +91,10 @@ def _await_warnings(session: Session, latest: Sequence[SubscriptionStatus], now:
     waiting: dict[str, Incident] = {}
     for status in latest:
         waiting |= awaited_warning(status, now)
-    if waiting:
-        incidents.begin_missing(session, waiting)
+    begins = incidents.missing(session, waiting) if waiting else set()
+    if begins:
+        beside = incidents.numbered(session, [key_prefix(mail_outbox.owner_of(key)) for key in begins])
+        incidents.save(session, {}, {key: waiting[key] for key in begins if has_room(key, beside)})
 
 
 def _keys(subscription_id: str) -> tuple[str, str]:
