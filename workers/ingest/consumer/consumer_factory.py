@@ -15,7 +15,7 @@ from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.attempt.tls_options import OPERATORS, without_sealed_key
 from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
-from webhookd.flow.batching.backpressure import ReadBackpressure
+from webhookd.flow.batching.backpressure import ReadBackpressure, lane_bound
 from webhookd.flow.batching.envelope import CONTENT_TYPE
 from webhookd.flow.destination import ClientCredentials, Tls
 from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
@@ -66,7 +66,7 @@ class ConsumerFactory:
         consumer = SubscriptionConsumer(
             BatchAccumulator(subscription, matchers, limits, self._new_token, self._pace(subscription, target)),
             matchers,
-            ReadBackpressure(settings.lane_buffer_bytes),
+            ReadBackpressure(lane_bound(settings.lane_buffer_bytes, unverified=subscription.destination.unverified)),
             services,
             open_kafka_consumer,
             previous,
