@@ -80,10 +80,12 @@ class ConsumerFactory:
     ) -> EndpointVerification:
         timing = _verification_timing(self._settings, subscription)
         verification = EndpointVerification(timing, self._new_token, random.random)
+        now = services.monotonic()
+        verification.resume(0, now)
         before = previous.delivery if previous is not None and previous.version == subscription.version else None
         if before is not None and before.state is DeliveryState.UNVERIFIED:
             due_in_s = before.next_attempt_at - services.wall_clock()
-            verification.resume(before.attempt, services.monotonic() + min(due_in_s, LONGEST_RETRY_AFTER_S))
+            verification.resume(before.attempt, now + min(due_in_s, LONGEST_RETRY_AFTER_S))
         return verification
 
     def _pace(self, subscription: Subscription, target: Target) -> DispatchPace:
