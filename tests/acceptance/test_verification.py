@@ -72,7 +72,9 @@ def test_nothing_arrives_before_the_endpoint_consents(start_pipeline: Starts) ->
         for id_ in ids:
             pipeline.wait_committed(id_, topic)
         assert [(one.repeats, one.out_of_order) for one in endpoints] == [(0, 0), (0, 0)]
-        assert {request.headers.get("webhook-request-origin") for request in allowing.requests if request.messages} == {ORIGIN}
+        assert {request.headers.get("webhook-request-origin") for request in allowing.requests if request.messages} == {
+            ORIGIN
+        }
         assert all("webhook-signature" in request.headers for request in echoing.requests)
 
         moves_to_another_url(pipeline, ids[0], topic)
