@@ -109,7 +109,8 @@ API_ERRORS: Final[Mapping[type[WebhookdError], tuple[str, str]]] = {
         "Read the resource, and send its `ETag` in `If-Match`.",
     ),
     TooManyRequests: (
-        "The rate limit is used up; `Retry-After` says how many seconds to wait.",
+        "The rate limit is used up, or an endpoint is to be asked for its consent again within 5 s; `Retry-After` says "
+        "how many seconds to wait.",
         "Wait for that time. Send fewer requests, or ask the operators of webhookd for a higher limit.",
     ),
     NotFound: (

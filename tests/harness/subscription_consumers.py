@@ -6,7 +6,7 @@ from confluent_kafka import Message
 
 from tests.harness.lanes import LIMITS, TOPIC, tokens
 from tests.harness.memory_consumer import MemoryConsumer, MemoryConsumerOffsets, MemoryServices
-from tests.harness.subscriptions import subscription
+from tests.harness.subscriptions import ID, subscription
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
 from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
@@ -41,10 +41,11 @@ class Scene:
         policies: TopicPolicies = OPEN_TOPIC,
         commit_interval_s: float = 1.0,
         destination: Destination = DESTINATION,
+        id_: str = ID,
     ) -> None:
         source = Source(topic=TOPIC, jmes_filters=tuple(filters), start_offsets={0: 5}, topic_id=topic_id)
         batching = Batching(max_batch_size=size)
-        subscribed = subscription(sources=(source,), batching=batching, destination=destination)
+        subscribed = subscription(id_, sources=(source,), batching=batching, destination=destination)
         self.matchers: dict[str, TopicMatcher] = {TOPIC: topic_matcher(policies, filters, drops_errors=drops_errors)}
         matchers = self.matchers
         self.kafka_consumers: list[MemoryConsumer] = []

@@ -115,6 +115,27 @@ def test_rejected_status_delays_no_other(database: Database, writer: DatabaseWri
         assert (subscription_statuses.read(session, ID), other and other.lag) == (None, 7)
 
 
+def test_rejected_deactivation_delays_no_other(database: Database, writer: DatabaseWriter) -> None:
+    writer.deactivate(subscription(ID, version=REFUSED), "gone")
+    writer.deactivate(subscription(OTHER_ID), "gone")
+    writer.start()
+    writer.stop(PATIENCE_S)
+    with database.transaction() as session:
+        assert [subscriptions.find(session, id_).active for id_ in (ID, OTHER_ID)] == [True, False]
+
+
+def test_rejected_consent_delays_no_other(database: Database, writer: DatabaseWriter) -> None:
+    writer.set_verified(subscription(ID, version=REFUSED), None)
+    writer.set_verified(subscription(OTHER_ID), 60)
+    writer.start()
+    writer.stop(PATIENCE_S)
+    with database.transaction() as session:
+        found = [subscriptions.find(session, id_).destination for id_ in (ID, OTHER_ID)]
+        assert [(bool(one.verified), one.granted_per_minute) for one in found] == [(False, None), (True, 60)]
+    with pytest.raises(RowsRefused):
+        writer.check()
+
+
 def test_rejected_activity_is_counted(database: Database, writer: DatabaseWriter) -> None:
     writer.add_activity(lambda: [call(REFUSED)])
     writer.add_activity(lambda: [call(REFUSED)])

@@ -23,6 +23,14 @@ def set_verified(session: Session, id_: str, version: int, granted_per_minute: i
     return isinstance(result, CursorResult) and result.rowcount > 0
 
 
+def changed_at(session: Session, id_: str) -> float:
+    """When the subscription was changed last, in seconds since the epoch; 0 if it does not exist.
+
+    An endpoint that has not consented is asked at each change.
+    """
+    return session.scalar(select(SubscriptionRow.changed_at).where(SubscriptionRow.id == id_)) or 0.0
+
+
 def ask_again(session: Session, id_: str, version: int) -> bool:
     """Give a subscription another version, under which its endpoint is asked at once; returns whether it did.
 

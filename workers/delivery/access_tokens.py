@@ -64,7 +64,7 @@ class TokenSource:
         self._failure: Failure | None = None
         self._asking = False
         self._rests_until = self._replaces_from = -float("inf")
-        self._waiting: list[RequestSequence] = []
+        self._waiting: list[tuple[RequestSequence, int]] = []
 
     def line(self, now: float) -> bytes | Failure | None:
         """The header line with the token, the failure for which there is none, or None: call `wait`."""
@@ -78,9 +78,9 @@ class TokenSource:
             return token.line
         return None if self._asking else self._failure
 
-    def wait(self, sequence: RequestSequence) -> None:
-        """Submit this sequence again when the token endpoint has answered, or failed."""
-        self._waiting.append(sequence)
+    def wait(self, sequence: RequestSequence, *, body_bytes: int = 0) -> None:
+        """Submit this sequence again, with its `body_bytes`, when the token endpoint has answered, or failed."""
+        self._waiting.append((sequence, body_bytes))
 
     def refused(self, line: bytes, now: float) -> bool:
         """The endpoint refused this token; returns whether there is or will be another one to try."""
@@ -101,8 +101,8 @@ class TokenSource:
             self._keep(read_token(outcome, now, self._wall()), now)
         finally:  # whatever happens, nobody may wait without end
             waiting, self._waiting = self._waiting, []
-            for sequence in waiting:
-                self._loop.submit(sequence)
+            for sequence, body_bytes in waiting:
+                self._loop.submit(sequence, body_bytes=body_bytes)
         return None
 
     def _keep(self, found: AccessToken | Failure, now: float) -> None:

@@ -26,9 +26,9 @@ class RequestToken:
             self.line = found
         return found
 
-    def wait(self, sequence: RequestSequence) -> None:
-        """Submit this sequence again when the token endpoint has answered, or failed."""
-        self._source.wait(sequence)
+    def wait(self, sequence: RequestSequence, *, body_bytes: int = 0) -> None:
+        """Submit this sequence again, with its `body_bytes`, when the token endpoint has answered, or failed."""
+        self._source.wait(sequence, body_bytes=body_bytes)
 
     def hidden_in(self, outcome: Outcome) -> Outcome:
         """The outcome of a request without the token, which the endpoint may repeat in its answer."""

@@ -66,7 +66,7 @@ class VerificationSender:
             return self._rendered(b"")
         found = self._token.take(self._clocks.monotonic())
         if found is None:
-            self._token.wait(self)
+            self._token.wait(self, body_bytes=ANSWER_BYTES)
         elif isinstance(found, Failure):
             self._report(found)
         return self._rendered(found) if isinstance(found, bytes) else None

@@ -15,6 +15,7 @@ from threading import Thread
 
 from webhookd import logs
 from webhookd.flow.attempt.attempt_report import VERIFICATION_KINDS, Report
+from webhookd.flow.batching.backpressure import lane_bound
 from webhookd.flow.dead_letter import Capacity
 from webhookd.flow.dispatch.concurrency_limit import ThreadLoad
 from webhookd.flow.dispatch.delivery import Delivery
@@ -41,9 +42,6 @@ from workers.ingest.timer_queue import TimerQueue
 
 GONE = "gone"
 """The reason code of a subscription that is deactivated because its endpoint returned 410 (RFC 9110 §15.5.11)."""
-
-UNVERIFIED_LANE_BYTES = 65_536
-"""What a lane may buffer before its endpoint has consented: its records wait in Kafka, and others have the memory."""
 
 _log = logs.get(__name__)
 
@@ -282,8 +280,7 @@ class IngestLoop:
         lanes = sum(len(consumer.accumulator.lanes) for consumer in self.consumers.values())
         lane_bytes = min(self._limits.lane_bytes, self._limits.process_bytes // max(1, lanes))
         for consumer in self.consumers.values():
-            waits = consumer.verification is not None
-            consumer.backpressure.lane_bytes = min(lane_bytes, UNVERIFIED_LANE_BYTES) if waits else lane_bytes
+            consumer.backpressure.lane_bytes = lane_bound(lane_bytes, unverified=consumer.verification is not None)
             consumer.check()
             self.subscriptions.write_status(consumer)
         self._paused_ends.refresh(self.monotonic())

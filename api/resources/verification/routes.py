@@ -33,6 +33,11 @@ class VerificationOfOne(MethodView):
         description="There is nothing to ask: `verification.kind` is `none`, the endpoint has consented, or the "
         "subscription is inactive. Or its stored configuration cannot be used.",
     )
+    @blueprint.alt_response(
+        429,
+        description="The subscription was changed, or a question requested, less than 5 s ago; or too many requests "
+        "were made with this key, or from this address.",
+    )
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def post(self, subscription_id: UUID) -> dict[str, Any]:
         """Ask the endpoint now whether it wants the requests, instead of when the next question is due.

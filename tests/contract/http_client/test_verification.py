@@ -19,10 +19,12 @@ from tests.harness.hostile_server import Peer, Script
 from tests.harness.http_testbed import HttpTestbed
 from tests.harness.subscriptions import SECRET, signed_destination
 from webhookd.clock import monotonic
+from webhookd.edges.http_client.event_loop import ExchangeLoop
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.signature import signer_of
 from webhookd.flow.attempt.verification import ANSWER_BYTES, verification_request
-from webhookd.flow.destination import Verification
+from webhookd.flow.destination import ClientCredentials, Verification
+from workers.delivery.access_tokens import TokenSource, TokenSources
 from workers.delivery.delivery_sender import Clocks
 from workers.delivery.verification_sender import VerificationSender
 
@@ -61,6 +63,12 @@ def allowing(peer: Peer) -> None:
         peer.send(whole("200 OK", b"", *granted) if (method, body) == ("OPTIONS", b"") else whole("405 No"))
 
 
+def issuing(peer: Peer) -> None:
+    """Issue a token to whoever asks."""
+    while peer.request():
+        peer.send(whole("200 OK", b'{"access_token": "number-1", "token_type": "bearer", "expires_in": 1000}'))
+
+
 def indifferent(peer: Peer) -> None:
     """Answer 200 to everything."""
     while peer.request():
@@ -72,24 +80,33 @@ def silent(peer: Peer) -> None:
     peer.request()
 
 
-def asked(testbed: HttpTestbed, kind: Verification, script: Script) -> Report:
-    """The report after an endpoint was asked."""
+def asked(testbed: HttpTestbed, kind: Verification, script: Script, *, with_token: bool = False) -> Report:
+    """The report after an endpoint was asked. No body is kept for the activity of deliveries."""
     target = testbed.target(testbed.serve(script))
     destination = replace(signed_destination(), verification=kind)
     request = verification_request(destination, target, ORIGIN)
     assert request is not None
     reports: SimpleQueue[Report] = SimpleQueue()
+    loop = testbed.loop(response_bytes=0)
+    found = replace(template(), target=target, signer=signer_of(destination.signing), verification=request)
     sender = VerificationSender(
         ref("question"),
-        replace(template(), target=target, signer=signer_of(destination.signing), verification=request),
+        replace(found, tokens=token_source(testbed, loop)) if with_token else found,
         request,
         challenge=CHALLENGE,
         deadline_s=PATIENCE_S,
         clocks=Clocks(monotonic=monotonic, wall=lambda: WALL, chance=lambda: 0.5),
         ended=reports.put,
     )
-    testbed.loop().submit(sender, body_bytes=ANSWER_BYTES)
+    loop.submit(sender, body_bytes=ANSWER_BYTES)
     return reports.get(timeout=PATIENCE_S)
+
+
+def token_source(testbed: HttpTestbed, loop: ExchangeLoop) -> TokenSource:
+    """Access tokens of a token endpoint that issues one to whoever asks."""
+    url = f"{'https' if testbed.tls else 'http'}://127.0.0.1:{testbed.serve(issuing).port}/token"
+    credentials = ClientCredentials(token_url=url, client_id="client", client_secret="s3cret")
+    return TokenSources(loop, monotonic=monotonic, wall=lambda: WALL, deadline_s=PATIENCE_S).source(credentials)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +118,10 @@ def test_endpoint_consents(testbed: HttpTestbed, kind: Verification, script: Scr
     assert (report.kind, report.delivery, report.wait_s) == (ReportKind.VERIFIED, "question", wait_s)
     assert report.success is not None
     assert (report.success.status, report.success.at, report.failure) == (200, WALL, None)
+
+
+def test_consent_is_read_after_a_wait_for_a_token(plain_testbed: HttpTestbed) -> None:
+    assert asked(plain_testbed, Verification.ECHO, echoing, with_token=True).kind is ReportKind.VERIFIED
 
 
 @pytest.mark.parametrize("kind", [Verification.ECHO, Verification.OPTIONS])

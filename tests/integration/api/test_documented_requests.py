@@ -8,6 +8,7 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -66,8 +67,10 @@ def test_documented_changes_have_the_documented_effect(client: FlaskClient, addr
 
 
 def test_documented_verification_is_requested(
-    client: FlaskClient, database: Database, address: str, tmp_path: Path
+    client: FlaskClient, database: Database, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Five seconds pass at each look at the clock."""
+    monkeypatch.setattr("webhookd.clock.wall_clock", count(1.8e9, 5.0).__next__)
     id_ = client.post("/1/Subscription", json=document()).get_json()["id"]
     run("docs/how-to/verify-endpoints.md", address, tmp_path, SUBSCRIPTION=f"{address}/1/Subscription/{id_}")
     with database.transaction() as session:

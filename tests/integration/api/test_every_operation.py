@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from api.application import create_app
 from api.extensions.authorization import OPEN_ENDPOINTS, operations
@@ -27,6 +28,7 @@ from webhookd.settings import Settings
 from webhookd.store import dead_letters, policies, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.key_changes import NewKey
+from webhookd.store.tables import SubscriptionRow
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 WITHOUT_VALID_KEY = (As.EXPIRED, As.REVOKED, As.UNKNOWN, As.WRONG, As.RUBBISH, As.NOBODY)
@@ -140,6 +142,7 @@ class Paths:
             if not policies.read(session).policies:
                 allows = policy(str(uuid.uuid4()), topic="*", projection=None)
                 policies.create(session, allows, OPERATOR, limit=10)
+            session.execute(update(SubscriptionRow).values(changed_at=0.0))  # else its endpoint is being asked
             policy_id = policies.read(session).policies[0].id
             dead_letters.append(session, [dead_letter(ID, 7)] if not dead_letters.count(session, ID) else [])
         ids = {"<uuid:subscription_id>": ID, "<string:key_id>": key.id, "<uuid:policy_id>": policy_id, **FILES}

@@ -121,12 +121,51 @@ def test_another_url_or_kind_is_asked_again(
     assert destination(database, id_).unverified is unverified
 
 
-def test_request_for_a_question_is_another_version(client: FlaskClient, database: Database) -> None:
-    id_ = create(client)
+class Clock:
+    """The clock of the API, which the test moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_800_000_000.0
+        monkeypatch.setattr("webhookd.clock.wall_clock", lambda: self.now)
+
+
+def test_request_for_a_question_is_another_version(
+    client: FlaskClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, id_ = Clock(monkeypatch), create(client)
+    clock.now += 5.0
     answer = client.post(f"{PATH}/{id_}/Verification")
     assert (answer.status_code, answer.get_json()["verification"]) == (202, "echo")
     found = stored(database, id_)
     assert (found.version, found.history.revision, found.destination.unverified) == (2, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "status", "retry_after"),
+    [(0.0, 429, "5"), (4.9, 429, "1"), (5.0, 202, None), (-1.0, 429, "5"), (-3600.0, 202, None)],
+)
+def test_question_needs_an_interval(
+    client: FlaskClient,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    age_s: float,
+    status: int,
+    retry_after: str | None,
+) -> None:
+    clock, id_ = Clock(monkeypatch), create(client)
+    clock.now += age_s
+    answer = client.post(f"{PATH}/{id_}/Verification")
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (status, retry_after)
+    assert stored(database, id_).version == (2 if status == 202 else 1)
+
+
+def test_questions_on_request_are_apart(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, id_ = Clock(monkeypatch), create(client)
+    statuses = []
+    for pause_s in (5.0, 4.0, 1.0):
+        clock.now += pause_s
+        statuses.append(client.post(f"{PATH}/{id_}/Verification").status_code)
+    assert statuses == [202, 429, 202]
 
 
 def test_there_is_nothing_to_ask(client: FlaskClient, database: Database) -> None:

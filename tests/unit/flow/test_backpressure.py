@@ -3,7 +3,13 @@
 import pytest
 
 from tests.harness.lanes import lane
-from webhookd.flow.batching.backpressure import DEAD_LETTER_LIMIT, LONGEST_SKIP_S, ReadBackpressure
+from webhookd.flow.batching.backpressure import (
+    DEAD_LETTER_LIMIT,
+    LONGEST_SKIP_S,
+    UNVERIFIED_LANE_BYTES,
+    ReadBackpressure,
+    lane_bound,
+)
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.delivery import Lane
 
@@ -95,3 +101,15 @@ def test_lane_with_an_open_circuit_does_not_resume() -> None:
 
 def test_lane_that_reads_is_not_resumed() -> None:
     assert ReadBackpressure(BOUND).to_resume(buffering(0)) == []
+
+
+@pytest.mark.parametrize(
+    ("lane_bytes", "unverified", "bound"),
+    [
+        (2 * UNVERIFIED_LANE_BYTES, False, 2 * UNVERIFIED_LANE_BYTES),
+        (2 * UNVERIFIED_LANE_BYTES, True, UNVERIFIED_LANE_BYTES),
+        (BOUND, True, BOUND),
+    ],
+)
+def test_lane_buffers_little_before_the_consent(lane_bytes: int, unverified: bool, bound: int) -> None:
+    assert lane_bound(lane_bytes, unverified=unverified) == bound

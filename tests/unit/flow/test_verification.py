@@ -66,6 +66,7 @@ def echo(body: object) -> Response:
         (response(200, "WebHook-Allowed-Origin: *", "WebHook-Allowed-Rate: *"), Consent()),
         (response(200, ALLOWED, "WebHook-Allowed-Rate: 120"), Consent(granted_per_minute=120)),
         (response(200, ALLOWED, "WebHook-Allowed-Rate: 99999999999"), Consent()),
+        (response(200, ALLOWED, "WebHook-Allowed-Rate: 0000000000060"), Consent(granted_per_minute=60)),
         (response(200), CONSENT_MISSING),
         (response(200, "Access-Control-Allow-Origin: *", "Allow: OPTIONS, POST"), CONSENT_MISSING),
         (response(200, "WebHook-Allowed-Origin: example.com"), CONSENT_MISSING),

@@ -13,11 +13,13 @@ from tests.harness.subscription_consumers import DESTINATION, GOOD, ZERO, Scene
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
 from webhookd.flow.destination import Verification
 from webhookd.flow.dispatch.endpoint_verification import EndpointVerification, VerificationTiming
+from webhookd.flow.dispatch.question_turns import OPEN_AT_ONCE
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.status.activity import Activity
 from webhookd.flow.status.delivery_status import DeliveryState
 from webhookd.flow.status.subscription_status import Health
 from webhookd.flow.subscription import Subscription
+from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.settlement.endpoint_verifications import EndpointVerifications
 
 UNVERIFIED = replace(DESTINATION, verification=Verification.OPTIONS)
@@ -30,14 +32,25 @@ class Ingest:
     def __init__(self) -> None:
         self.scene = Scene(size=1, destination=UNVERIFIED)
         self.consumer = self.scene.consumer
-        timing = VerificationTiming(answer_within_s=30.0)
-        self.consumer.verification = EndpointVerification(timing, tokens("question"), lambda: MIDDLE)
-        self.running = {self.consumer.subscription.id: self.consumer}
+        self._new_id = tokens("question")
+        self.running = {self.consumer.subscription.id: unverified(self.consumer, self._new_id)}
         self.questions: list[DeliveryRef] = []
         self.consents: list[tuple[int, int | None]] = []
         self.activity: list[Activity] = []
         self.verifications = EndpointVerifications(self.running, self, self, self.scene.services.monotonic, reply="me")
         self.verifications.check()
+
+    def start(self, subscriptions: int) -> None:
+        """So many more subscriptions start, of the same tenant, whose endpoints have not consented."""
+        for number in range(subscriptions):
+            consumer = Scene(destination=UNVERIFIED, id_=f"more-{number}").consumer
+            self.running[consumer.subscription.id] = unverified(consumer, self._new_id)
+
+    def asked_in_a_check(self) -> int:
+        """Begin the questions whose turn it is, in a check; returns how many."""
+        before = len(self.questions)
+        self.verifications.check()
+        return len(self.questions) - before
 
     def verify(self, question: DeliveryRef) -> None:
         self.questions.append(question)
@@ -64,6 +77,13 @@ class Ingest:
             self.scene.services.now += 1.0
             self.verifications.check()
             self.consumer.check()
+
+
+def unverified(consumer: SubscriptionConsumer, new_id: Callable[[], str]) -> SubscriptionConsumer:
+    """A consumer whose endpoint is asked."""
+    timing = VerificationTiming(answer_within_s=30.0)
+    consumer.verification = EndpointVerification(timing, new_id, lambda: MIDDLE)
+    return consumer
 
 
 def replace_error(exchange: LoggedExchange) -> LoggedExchange:
@@ -116,6 +136,21 @@ def test_lost_question_is_repeated() -> None:
     assert len(ingest.questions) == 1
     ingest.pass_time(1)
     assert len(ingest.questions) == 2
+
+
+def test_many_endpoints_are_asked_a_few_at_a_time() -> None:
+    ingest = Ingest()
+    ingest.start(2 * OPEN_AT_ONCE)
+    assert [ingest.asked_in_a_check() for _ in range(6)] == [20, 20, 20, 20, 19, 0]
+    ingest.refuse()
+    assert [ingest.asked_in_a_check() for _ in range(2)] == [1, 0]
+
+
+def test_lost_questions_leave_their_turn_to_others() -> None:
+    ingest = Ingest()
+    ingest.start(2 * OPEN_AT_ONCE - 1)
+    ingest.pass_time(40)
+    assert len({question.subscription for question in ingest.questions}) == 2 * OPEN_AT_ONCE
 
 
 def test_status_shows_the_answer_and_the_next_question() -> None:

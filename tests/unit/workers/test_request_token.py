@@ -26,7 +26,8 @@ class Tokens(TokenSource):
     def line(self, now: float) -> bytes | Failure | None:  # noqa: ARG002  # as the source declares it
         return self.found.pop(0) if len(self.found) > 1 else self.found[0]
 
-    def wait(self, sequence: object) -> None:
+    def wait(self, sequence: object, *, body_bytes: int = 0) -> None:
+        assert body_bytes == 0, "deliveries keep as much of a response as the setting says"
         self.waiting.append(sequence)
 
     def refused(self, line: bytes, now: float) -> bool:  # noqa: ARG002  # as the source declares it

@@ -122,7 +122,8 @@ def _allowed(request: VerificationRequest, response: Response) -> Consent | NoCo
         return Consent()
     if not (rate.isascii() and rate.isdigit() and rate.strip("0")):
         return _missing("WebHook-Allowed-Rate is neither a positive integer (requests per minute) nor *")
-    per_minute = int(rate) if len(rate) < len(str(_MOST_PER_MINUTE)) else None
+    digits = rate.lstrip("0")
+    per_minute = int(digits) if len(digits) < len(str(_MOST_PER_MINUTE)) else None
     return Consent(granted_per_minute=per_minute)
 
 

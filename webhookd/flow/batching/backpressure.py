@@ -30,6 +30,14 @@ LOW_BUFFER_DIVISOR = 16
 
 LONGEST_SKIP_S = 1.0
 
+UNVERIFIED_LANE_BYTES = 65_536
+"""What a lane may buffer before its endpoint has consented: its records wait in Kafka, and others have the memory."""
+
+
+def lane_bound(lane_bytes: int, *, unverified: bool) -> int:
+    """The bytes that a lane may buffer, of the `lane_bytes` that each lane may."""
+    return min(lane_bytes, UNVERIFIED_LANE_BYTES) if unverified else lane_bytes
+
 
 @dataclass(slots=True)
 class ReadBackpressure:

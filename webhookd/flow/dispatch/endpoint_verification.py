@@ -1,7 +1,7 @@
 """When an endpoint is asked whether it wants the requests of a subscription. Ingest decides that, and workers ask.
 
 event                                          then
-the subscription starts                        the endpoint is asked at once
+the subscription starts                        the endpoint is asked at once, or when it is its turn (question_turns.py)
 it has not consented                           again after 5 s, doubling to 5 min, ±20 %; later if it sent Retry-After
 no report has come for as long as a worker     again at once: the task, the worker or the report was lost, or no worker
 may take                                       has taken the task. Each time it may take twice as long, up to 5 min
@@ -44,7 +44,8 @@ class EndpointVerification:
         self._new_token = new_token
         self._chance = chance
         self._lost = 0
-        self._due_at = -inf
+        self.due_at = -inf
+        """When the next question is due. While an answer is awaited: when that counts as lost."""
         self.id = ""
         """The id of the last question; "" before the first one."""
         self.refusals = 0
@@ -55,7 +56,7 @@ class EndpointVerification:
 
     def resume(self, refusals: int, due_at: float) -> None:
         """Go on where the process before has ended: a restart must not make an endpoint get more questions."""
-        self.refusals, self._due_at = refusals, due_at
+        self.refusals, self.due_at = refusals, due_at
 
     @property
     def detail(self) -> str:
@@ -66,17 +67,21 @@ class EndpointVerification:
 
     def due(self, now: float) -> bool:
         """Whether to ask now."""
-        return not self.consented and now >= self._due_at
+        return not self.consented and now >= self.due_at
+
+    def awaits_answer(self, now: float) -> bool:
+        """Whether a worker may be asking now."""
+        return bool(self.id) and now < self.due_at
 
     def next_at(self, now: float) -> float | None:
         """When the next question is due; None while an answer is awaited, or once the endpoint has consented."""
-        return self._due_at if not (self.id or self.consented) and self._due_at > now else None
+        return self.due_at if not (self.id or self.consented) and self.due_at > now else None
 
     def ask(self, now: float) -> str:
         """Begin a question; returns its id."""
         self._lost = self._lost + 1 if self.id else 0
         within_s = self._timing.answer_within_s
-        self._due_at = now + min(within_s * 2.0 ** min(self._lost, _MOST_DOUBLINGS), max(within_s, LONGEST_WAIT_S))
+        self.due_at = now + min(within_s * 2.0 ** min(self._lost, _MOST_DOUBLINGS), max(within_s, LONGEST_WAIT_S))
         self.id = self._new_token()
         return self.id
 
@@ -95,5 +100,5 @@ class EndpointVerification:
         self.failure = report.failure
         wait_s = retry.wait_s(RetryAlgorithm.EXPONENTIAL_BACKOFF, min(self.refusals, _MOST_DOUBLINGS), self._chance())
         wait_s = min(wait_s, LONGEST_WAIT_S) * self._timing.retry_time_scale
-        self._due_at = now + max(wait_s, report.wait_s)
+        self.due_at = now + max(wait_s, report.wait_s)
         return True

@@ -15,7 +15,7 @@ from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.attempt.tls_options import OPERATORS, without_sealed_key
 from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
-from webhookd.flow.batching.backpressure import ReadBackpressure
+from webhookd.flow.batching.backpressure import ReadBackpressure, lane_bound
 from webhookd.flow.batching.envelope import CONTENT_TYPE
 from webhookd.flow.destination import ClientCredentials, Tls
 from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
@@ -66,7 +66,7 @@ class ConsumerFactory:
         consumer = SubscriptionConsumer(
             BatchAccumulator(subscription, matchers, limits, self._new_token, self._pace(subscription, target)),
             matchers,
-            ReadBackpressure(settings.lane_buffer_bytes),
+            ReadBackpressure(lane_bound(settings.lane_buffer_bytes, unverified=subscription.destination.unverified)),
             services,
             open_kafka_consumer,
             previous,
@@ -80,10 +80,12 @@ class ConsumerFactory:
     ) -> EndpointVerification:
         timing = _verification_timing(self._settings, subscription)
         verification = EndpointVerification(timing, self._new_token, random.random)
+        now = services.monotonic()
+        verification.resume(0, now)
         before = previous.delivery if previous is not None and previous.version == subscription.version else None
         if before is not None and before.state is DeliveryState.UNVERIFIED:
             due_in_s = before.next_attempt_at - services.wall_clock()
-            verification.resume(before.attempt, services.monotonic() + min(due_in_s, LONGEST_RETRY_AFTER_S))
+            verification.resume(before.attempt, now + min(due_in_s, LONGEST_RETRY_AFTER_S))
         return verification
 
     def _pace(self, subscription: Subscription, target: Target) -> DispatchPace:

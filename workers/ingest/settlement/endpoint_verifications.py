@@ -1,6 +1,7 @@
 """Asks the endpoints that must show that they want the requests, and passes on what they have answered.
 
-question due     a task for the workers is published (flow/dispatch/endpoint_verification.py says when)
+question due     a task for the workers is published when it is its turn (flow/dispatch/endpoint_verification.py says
+                 when it is due, question_turns.py whose turn it is)
 no consent       the status shows the answer, and the activity has it
 consent          is written to the database: the subscription is then run with another version, which delivers
 
@@ -16,6 +17,7 @@ from webhookd.clock import Monotonic
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
 from webhookd.flow.destination import Verification
 from webhookd.flow.dispatch.endpoint_verification import EndpointVerification
+from webhookd.flow.dispatch.question_turns import DueQuestion, next_questions
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.status.activity import Activity
 from webhookd.flow.subscription import Subscription
@@ -67,16 +69,22 @@ class EndpointVerifications:
         self._asked: dict[str, SubscriptionConsumer] = {}
 
     def check(self) -> None:
-        """Ask the endpoints that are to be asked now."""
+        """Ask the endpoints whose turn it is."""
         self._asked = {id_: one for id_, one in self._asked.items() if self._runs(one)}
         now = self._monotonic()
-        for consumer in self._consumers.values():
-            if consumer.verification is not None and not consumer.closed and consumer.verification.due(now):
-                self._ask(consumer, consumer.verification, now)
+        unverified = {
+            id_: (one, one.verification)
+            for id_, one in self._consumers.items()
+            if one.verification is not None and not one.closed
+        }
+        due = [_due_question(one.subscription, asked) for one, asked in unverified.values() if asked.due(now)]
+        open_tenants = [one.subscription.tenant for one, asked in unverified.values() if asked.awaits_answer(now)]
+        for id_ in next_questions(due, open_tenants):
+            self._ask(*unverified[id_], now)
 
     def reported(self, report: Report) -> None:
         """Apply the report of a worker, which may be about a subscription that has changed or ended meanwhile."""
-        consumer = self._asked.get(report.delivery)
+        consumer = self._asked.pop(report.delivery, None)
         if consumer is None or not self._runs(consumer) or consumer.verification is None:
             return
         consented = consumer.verification.consented
@@ -115,3 +123,7 @@ class EndpointVerifications:
         method = OPTIONS if destination.verification is Verification.OPTIONS else destination.method.value
         self._writer.add_activity(lambda: [verification_row(subscription, exchange, method)])
         _log.info("endpoint_answered", subscription=subscription.id, consent=not exchange.error, code=exchange.error)
+
+
+def _due_question(subscription: Subscription, verification: EndpointVerification) -> DueQuestion:
+    return DueQuestion(subscription=subscription.id, tenant=subscription.tenant, due_at=verification.due_at)

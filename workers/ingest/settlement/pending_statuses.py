@@ -52,7 +52,7 @@ class PendingStatuses:
 
     def write(self, try_write: TryWrite) -> bool:
         """Write all of it; return whether the database accepted it. Raises StoreUnavailable."""
-        accepted = try_write(self._write_deactivations, rows="subscriptions")
+        accepted = self._write_deactivations(try_write)
         return self._write_statuses(try_write) and accepted
 
     def _write_statuses(self, try_write: TryWrite) -> bool:
@@ -77,18 +77,29 @@ class PendingStatuses:
             subscription_statuses.write(session, latest)
         due_alerts.log(raised)
 
-    def _write_deactivations(self) -> None:
-        for id_, (subscription, reason) in list(self._deactivations.items()):
-            now, raised = self._wall_clock(), list[Alert]()
-            with self._database.transaction() as session:
-                if subscriptions.deactivate(session, subscription, reason):
-                    activity.append(session, [_deactivation(id_, reason, now)])
-                    audit_log.record(session, SERVICE, _change(subscription, reason))
-                    raised = due_alerts.raise_deactivation(session, replace(subscription, inactive_reason=reason), now)
-            due_alerts.log(raised)
-            _log.warning("subscription_deactivated", code=reason, subscription=id_, version=subscription.version)
-            with self._lock:
-                self._deactivations.pop(id_, None)
+    def _write_deactivations(self, try_write: TryWrite) -> bool:
+        with self._lock:
+            waiting = dict(self._deactivations)
+        written = [id_ for id_, pending in waiting.items() if self._deactivate_alone(id_, pending, try_write)]
+        return len(written) == len(waiting)
+
+    def _deactivate_alone(self, id_: str, pending: tuple[Subscription, str], try_write: TryWrite) -> bool:
+        if not try_write(partial(self._deactivate, *pending), rows="subscription", subscription=id_):
+            return False
+        with self._lock:
+            if self._deactivations.get(id_) is pending:
+                del self._deactivations[id_]
+        return True
+
+    def _deactivate(self, subscription: Subscription, reason: str) -> None:
+        id_, now, raised = subscription.id, self._wall_clock(), list[Alert]()
+        with self._database.transaction() as session:
+            if subscriptions.deactivate(session, subscription, reason):
+                activity.append(session, [_deactivation(id_, reason, now)])
+                audit_log.record(session, SERVICE, _change(subscription, reason))
+                raised = due_alerts.raise_deactivation(session, replace(subscription, inactive_reason=reason), now)
+        due_alerts.log(raised)
+        _log.warning("subscription_deactivated", code=reason, subscription=id_, version=subscription.version)
 
 
 def _deactivation(id_: str, reason: str, now: float) -> Activity:

@@ -1,5 +1,6 @@
 """Consents of endpoints that wait for the database. What is written gives the subscription another version."""
 
+from functools import partial
 from threading import Lock
 
 from webhookd import logs
@@ -10,6 +11,9 @@ from webhookd.store.audit_log import Change
 from webhookd.store.database import Database
 from workers.ingest.settlement.write_attempts import TryWrite
 
+PendingConsent = tuple[Subscription, int | None]
+"""The version whose endpoint has consented, and how many requests a minute it has granted; None for any number."""
+
 _log = logs.get(__name__)
 
 
@@ -19,7 +23,7 @@ class PendingVerifications:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = Lock()
-        self._pending: dict[str, tuple[Subscription, int | None]] = {}
+        self._pending: dict[str, PendingConsent] = {}
 
     @property
     def waiting(self) -> bool:
@@ -32,21 +36,27 @@ class PendingVerifications:
             self._pending[subscription.id] = (subscription, granted_per_minute)
 
     def write(self, try_write: TryWrite) -> bool:
-        """Write all of it; return whether the database accepted it. Raises StoreUnavailable."""
-        return not self._pending or try_write(self._write, rows="subscriptions")
+        """Write each consent alone; return whether the database accepted all of them. Raises StoreUnavailable."""
+        with self._lock:
+            waiting = dict(self._pending)
+        written = [id_ for id_, consent in waiting.items() if self._write_alone(id_, consent, try_write)]
+        return len(written) == len(waiting)
 
-    def _write(self) -> None:
-        for id_, pending in list(self._pending.items()):
-            subscription, granted_per_minute = pending
-            with self._database.transaction() as session:
-                written = endpoint_verifications.set_verified(session, id_, subscription.version, granted_per_minute)
-                if written:
-                    audit_log.record(session, SERVICE, _change(subscription, granted_per_minute))
+    def _write_alone(self, id_: str, consent: PendingConsent, try_write: TryWrite) -> bool:
+        if not try_write(partial(self._write, id_, *consent), rows="subscription", subscription=id_):
+            return False
+        with self._lock:
+            if self._pending.get(id_) is consent:
+                del self._pending[id_]
+        return True
+
+    def _write(self, id_: str, subscription: Subscription, granted_per_minute: int | None) -> None:
+        with self._database.transaction() as session:
+            written = endpoint_verifications.set_verified(session, id_, subscription.version, granted_per_minute)
             if written:
-                _log.info("endpoint_verified", subscription=id_, granted_per_minute=granted_per_minute)
-            with self._lock:
-                if self._pending.get(id_) is pending:
-                    del self._pending[id_]
+                audit_log.record(session, SERVICE, _change(subscription, granted_per_minute))
+        if written:
+            _log.info("endpoint_verified", subscription=id_, granted_per_minute=granted_per_minute)
 
 
 def _change(subscription: Subscription, granted_per_minute: int | None) -> Change:
