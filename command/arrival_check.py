@@ -5,10 +5,12 @@ A request that the endpoint did not acknowledge is not counted: webhookd sends i
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
+
+from webhookd.conversion import converter
 
 PAGE = 1 << 16
 """Offsets in one page of SeenOffsets: a page of bits has 8 KiB."""
@@ -29,6 +31,10 @@ class Delivery(msgspec.Struct, frozen=True):
     messages: list[Position]
 
 
+_decoder = msgspec.json.Decoder(Delivery)
+_delivery: Callable[[object], Delivery] = converter(Delivery)
+
+
 class Lane(NamedTuple):
     """A partition, as one endpoint sees it: two subscriptions may send the same records to two paths."""
 
@@ -43,7 +49,7 @@ class Lane(NamedTuple):
 def positions_in(body: bytes) -> list[Position] | None:
     """Return the positions of the records in a delivery; None for a body that is not a delivery."""
     try:
-        return msgspec.json.decode(body, type=Delivery).messages
+        return _decoder.decode(body).messages
     except msgspec.ValidationError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -53,7 +59,7 @@ def positions_in(body: bytes) -> list[Position] | None:
 def _decoded_by_json(body: bytes) -> list[Position] | None:
     """`msgspec` refuses some valid JSON, such as escapes of lone surrogates, which a record's value may have."""
     try:
-        return msgspec.convert(json.loads(body), Delivery).messages
+        return _delivery(json.loads(body)).messages
     except (ValueError, RecursionError):  # msgspec.ValidationError is a ValueError
         return None
 

@@ -14,6 +14,9 @@ RECORDS_SHOWN = 20
 LINE_CHARACTERS = 100
 """What a line shows of a record."""
 
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_elements = msgspec.json.Decoder(list[msgspec.Raw])
+
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
@@ -72,8 +75,8 @@ def _messages(records: Sequence[str]) -> str:
 def _records(body: bytes) -> list[str] | None:
     """Return the records of a delivery; None for JSON that is not a delivery."""
     try:
-        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        records = msgspec.json.decode(fields.pop("messages"), type=list[msgspec.Raw])
+        fields = _members.decode(body)
+        records = _elements.decode(fields.pop("messages"))
     except (msgspec.ValidationError, KeyError):
         return None
     return None if fields else [bytes(record).decode() for record in records]
@@ -93,10 +96,13 @@ class _Values(msgspec.Struct):
     messages: list[_Valued]
 
 
+_values = msgspec.json.Decoder(_Values)
+
+
 def _value(body: bytes) -> str:
     """The value of the only record, in one line."""
     try:
-        value = msgspec.json.decode(body, type=_Values).messages[0].value
+        value = _values.decode(body).messages[0].value
         return msgspec.json.format(bytes(value), indent=0).decode()
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""

@@ -23,6 +23,9 @@ class _Challenge(msgspec.Struct):
     challenge: str
 
 
+_challenge = msgspec.json.Decoder(_Challenge)
+
+
 def consent_to(request: ReceivedRequest) -> Consent | None:
     """The consent to a request that asks for it; None for any other request."""
     if request.method == "OPTIONS":
@@ -31,7 +34,7 @@ def consent_to(request: ReceivedRequest) -> Consent | None:
             return None
         return Consent(headers={"Allow": METHODS, "WebHook-Allowed-Origin": origins[0], "WebHook-Allowed-Rate": "*"})
     try:
-        challenge = msgspec.json.decode(request.body, type=_Challenge).challenge
+        challenge = _challenge.decode(request.body).challenge
     except msgspec.DecodeError:
         return None
     body = msgspec.json.encode({"challenge": challenge})

@@ -146,3 +146,19 @@ def three_deep():
                 pass
 """
     assert max(map(nesting, ast.iter_child_nodes(next(functions(ast.parse(source)))))) == 3
+
+
+def unprepared_conversions(path: Path) -> Iterator[str]:
+    for node in ast.walk(parsed(path)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        decodes = node.func.attr == "decode" and any(keyword.arg == "type" for keyword in node.keywords)
+        if decodes or ast.unparse(node.func) == "msgspec.convert":
+            yield f"line {node.lineno}"
+
+
+def test_threads_convert_only_to_types_that_are_known() -> None:
+    product = [path for path in MODULES if relative(path).startswith(("webhookd/", "api/", "workers/", "command/"))]
+    others = [path for path in product if relative(path) != "webhookd/conversion.py"]
+    assert list(unprepared_conversions(ROOT / "webhookd/conversion.py"))
+    none_of(others, unprepared_conversions, "conversions without webhookd.conversion or a decoder of the module")

@@ -11,15 +11,20 @@ Reading decrypts nothing: the secrets of a destination from a row are Sealed, or
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from webhookd.conversion import converter
 from webhookd.errors import SecretsUnreadable, UnusableSubscription
 from webhookd.flow.destination import Destination, RequestLimits, Sealed, Unencrypted, with_secrets
 from webhookd.store.secret_keys import SecretKeys
+
+_destination: Callable[[object], Destination] = converter(Destination)
+_limits: Callable[[object], RequestLimits] = converter(RequestLimits)
+_secrets = msgspec.json.Decoder(dict[str, str])
 
 
 def to_columns(destination: Destination, limits: RequestLimits, keys: SecretKeys) -> dict[str, Any]:
@@ -51,7 +56,7 @@ def destination_of(row: Mapping[str, Any]) -> Destination:
     except ValueError as error:
         raise UnusableSubscription(f"secrets: {error}") from error
     try:
-        bare = msgspec.convert({**row["destination"], "url": row["url"], "headers": row["headers"]}, Destination)
+        bare = _destination({**row["destination"], "url": row["url"], "headers": row["headers"]})
     except (ValueError, TypeError) as error:  # msgspec.ValidationError is a ValueError
         raise UnusableSubscription(f"destination: {error}") from error
     return with_secrets(bare, lambda path, value: secrets.get(path) or (value and Unencrypted(value)))
@@ -94,12 +99,12 @@ def _places(destination: Destination) -> dict[str, str]:
 
 def sealed_of(column: str) -> dict[str, Sealed]:
     """The encrypted secrets in the column `secrets`, by their paths. Raises ValueError for a damaged one."""
-    return {path: Sealed(value) for path, value in msgspec.json.decode(column or "{}", type=dict[str, str]).items()}
+    return {path: Sealed(value) for path, value in _secrets.decode(column or "{}").items()}
 
 
 def limits_of(row: Mapping[str, Any]) -> RequestLimits:
     """The limits of the requests in a row; raises UnusableSubscription, which names the column and the reason."""
     try:
-        return msgspec.convert(row["limits"], RequestLimits)
+        return _limits(row["limits"])
     except ValueError as error:
         raise UnusableSubscription(f"limits: {error}") from error

@@ -1,11 +1,12 @@
 """Maps the authentication of a destination from documents and to them; secrets are masked, and masked ones stay."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from api.resources.subscription.authentication_schemas import ALLOWED
+from webhookd.conversion import converter
 from webhookd.errors import InvalidInput
 from webhookd.flow.attempt.header import MASK, is_masked
 from webhookd.flow.destination import Authentication, Basic, ClientCredentials
@@ -14,6 +15,8 @@ from webhookd.flow.subscription import Subscription
 PATH: Final = "destination.webhook.authentication"
 SECRETS: Final[Mapping[type, str]] = {Basic: "password", ClientCredentials: "client_secret"}
 """The field of each kind that is a secret."""
+
+_authentication: Callable[[object], Authentication] = converter(Authentication)
 
 
 def parse_authentication(document: Mapping[str, Any] | None, stored: Subscription | None) -> Authentication | None:
@@ -25,7 +28,7 @@ def parse_authentication(document: Mapping[str, Any] | None, stored: Subscriptio
         return None
     kind = document["kind"]
     given = {name: document[name] for name in ALLOWED[kind] if document[name] is not None}
-    made: Authentication = msgspec.convert({"kind": kind, **given}, Authentication)
+    made = _authentication({"kind": kind, **given})
     name = SECRETS[type(made)]
     if not is_masked(getattr(made, name)):
         return made

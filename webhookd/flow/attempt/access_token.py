@@ -91,6 +91,10 @@ class _Refused(msgspec.Struct):
     error: str = ""
 
 
+_granted = msgspec.json.Decoder(_Granted)
+_refusal = msgspec.json.Decoder(_Refused)
+
+
 def token_request(credentials: ClientCredentials, target: Target) -> bytes:
     """The whole request for a token; raises InvalidInput for credentials that no header can carry."""
     form = {"grant_type": "client_credentials", "scope": credentials.scope, "audience": credentials.audience}
@@ -113,7 +117,7 @@ def read_token(outcome: Outcome, now: float, wall_now: float) -> AccessToken | F
     if not 200 <= outcome.status < 300:
         return _refused(outcome, wall_now)
     try:
-        granted = msgspec.json.decode(outcome.body, type=_Granted)
+        granted = _granted.decode(outcome.body)
         lifetime_s = _lifetime_s(granted.expires_in)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, and those of UTF-8
         return _failure(FailureCode.TOKEN_MALFORMED, "the token endpoint's answer is not that of OAuth 2.0", outcome)
@@ -175,7 +179,7 @@ def _refused(response: Response, wall_now: float) -> Failure:
 
 def _error_of(body: bytes) -> str:
     try:
-        error = msgspec.json.decode(body, type=_Refused).error
+        error = _refusal.decode(body).error
     except (ValueError, RecursionError):
         return ""
     return error if error in ERRORS else ""

@@ -41,6 +41,8 @@ CONTENT_TYPE: Final = "application/json"
 _MOST_PER_MINUTE: Final = 10**9
 """A larger rate is no limit."""
 
+_members = msgspec.json.Decoder(dict[str, str])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationRequest:
@@ -132,7 +134,7 @@ def _echoed(response: Response, challenge: str) -> Consent | NoConsent:
     if text == challenge:
         return Consent()
     try:
-        answer = msgspec.json.decode(text, type=dict[str, str])
+        answer = _members.decode(text)
     except msgspec.DecodeError:
         answer = {}
     if answer == {"challenge": challenge}:

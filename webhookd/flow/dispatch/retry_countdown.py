@@ -10,10 +10,12 @@ no (Redis is down)              yes or no               the whole length
 yes or no                       no                      the whole length
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import msgspec
+
+from webhookd.conversion import converter
 
 
 class RetryCountdown(msgspec.Struct, frozen=True):
@@ -27,11 +29,11 @@ class RetryCountdown(msgspec.Struct, frozen=True):
         """Return a wait that begins at `now`, by the store's clock."""
         return cls(wait_s, None if now is None else now + wait_s)
 
-    @classmethod
-    def from_wire(cls, wire: object) -> Self | None:
+    @staticmethod
+    def from_wire(wire: object) -> "RetryCountdown | None":
         """Parse the countdown in a task's options; None if another version of webhookd sent it."""
         try:
-            return msgspec.convert(wire, cls)
+            return _countdown(wire)
         except msgspec.ValidationError:
             return None
 
@@ -45,3 +47,6 @@ class RetryCountdown(msgspec.Struct, frozen=True):
         if now is None or self.until is None:
             return self.wait_s
         return min(max(0.0, self.until - now), self.wait_s)
+
+
+_countdown: Callable[[object], RetryCountdown] = converter(RetryCountdown)

@@ -4,10 +4,12 @@ DeliveryRef   one delivery of the task, without bodies, headers or secrets
 payload       the batches of that delivery (flow/batching/batch.py), under a key of the coordination store
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+
+from webhookd.conversion import converter
 
 
 class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,6 +39,9 @@ class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return [f"{self.subscription}/{lane}" for lane in self.lanes]
 
 
+_ref: Callable[[object], DeliveryRef] = converter(DeliveryRef)
+
+
 def ref_to_wire(ref: DeliveryRef) -> dict[str, Any]:
     """The reference as a task argument, in plain JSON types."""
     wire: dict[str, Any] = msgspec.to_builtins(ref)
@@ -45,7 +50,7 @@ def ref_to_wire(ref: DeliveryRef) -> dict[str, Any]:
 
 def ref_from_wire(wire: Mapping[str, Any]) -> DeliveryRef:
     """The reference in a task argument. Raises msgspec.ValidationError for what another version of webhookd sent."""
-    return msgspec.convert(wire, DeliveryRef)
+    return _ref(wire)
 
 
 _SHOWN = 8
