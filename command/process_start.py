@@ -1,5 +1,6 @@
 """The start of a process of the service: its settings, its log, and the check of the database's schema."""
 
+import faulthandler
 import gc
 import sys
 
@@ -18,6 +19,9 @@ CLUSTER_EXIT_CODE = 78
 SCHEMA_EXIT_CODE = 1
 """The database has no tables or those of another version; a restart helps after `webhookd migrate`."""
 
+STDERR = 2
+"""The file descriptor: a crash in native code leaves the stack of each thread there, as it can write no log line."""
+
 _log = logs.get(__name__)
 
 
@@ -26,6 +30,7 @@ def process_settings() -> Settings:
     settings = load_settings()
     logs.configure_process(settings.log_format, settings.log_level)
     _log.info("settings", version=__version__, **settings.changed())
+    faulthandler.enable(STDERR)
     set_switch_interval()
     # Exclude imported modules from garbage collection: a full collection of them stops every thread for about 50 ms.
     gc.collect()
