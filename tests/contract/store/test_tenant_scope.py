@@ -100,6 +100,7 @@ FUNCTIONS: dict[str, list[tuple[Call, object]]] = {
         (raises_not_found(lambda session: subscriptions.replace_details(session, CHANGED_DETAILS)), None)
     ],
     "subscriptions.sealed": [(lambda session: subscriptions.sealed(session, WITHOUT_SECRETS, None), WITHOUT_SECRETS)],
+    "subscriptions.is_current": [(lambda session: subscriptions.is_current(session, OTHER_ID, 1), False)],
     "subscriptions.lock": [(lambda session: subscriptions.lock(session, OTHER_ID), None)],
     "subscriptions.confirm_external_id": [
         (
