@@ -9,7 +9,10 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.services import required_service
+from webhookd.flow.subscription import Subscription
+from webhookd.store import migrating, subscriptions
 from webhookd.store.access_tables import ApiKeyRow
 from webhookd.store.database import Database
 
@@ -26,6 +29,19 @@ def new_database(kind: str, folder: Path) -> Iterator[str]:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
         _administrate(server.render_as_string(hide_password=False), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def filled(file: Path, *registered: Subscription) -> Iterator[Database]:
+    """A new SQLite file with the tables and these subscriptions, whose secrets it can decrypt."""
+    url = f"sqlite:///{file}"
+    migrating.upgrade(url)
+    database = Database(url, secret_keys=SECRET_KEYS)
+    with database.transaction() as session:
+        for one in registered:
+            subscriptions.insert(session, one)
+    yield database
+    database.close()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.harness.certificates import Certificates
+from tests.harness.databases import filled
 from tests.harness.embedded import Embedded
 from tests.harness.hostile_server import OK, HostileServer, answering
 from tests.harness.mail_server import MailServer
@@ -24,7 +25,7 @@ from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.flow.alerting.alert import Alert
 from webhookd.flow.status.endpoint_certificate import WARN_BEFORE_S, EndpointCertificate
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
-from webhookd.store import mail_outbox, migrating, subscription_statuses, subscriptions
+from webhookd.store import mail_outbox, subscription_statuses
 from webhookd.store.database import Database
 from webhookd.store.tables import IncidentRow, MailRow
 from webhookd.testing.mock_cluster import MockCluster
@@ -47,13 +48,8 @@ STATUS = SubscriptionStatus(
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """A database with a subscription that has an address for alerts."""
-    url = f"sqlite:///{tmp_path / 'certificates.db'}"
-    migrating.upgrade(url)
-    made = Database(url, secret_keys=SECRET_KEYS)
-    with made.transaction() as session:
-        subscriptions.insert(session, subscription(ID))
-    yield made
-    made.close()
+    with filled(tmp_path / "certificates.db", subscription(ID)) as made:
+        yield made
 
 
 def writes(database: Database, latest: SubscriptionStatus, now: float) -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
+from tests.harness.databases import filled
 from tests.harness.delivery_senders import ref
 from tests.harness.secret_keys import OTHER_KEY, SECRET_KEYS
 from tests.harness.subscriptions import SECRET as SIGNING
@@ -21,7 +22,7 @@ from webhookd.flow.destination import Basic, ClientCredentials, Destination, Sig
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
-from webhookd.store import migrating, subscriptions
+from webhookd.store import subscriptions
 from webhookd.store.database import Database
 from webhookd.store.destination_rows import to_columns
 from webhookd.store.secret_keys import SecretKeys
@@ -41,13 +42,8 @@ CLIENT = ClientCredentials(token_url="https://login.example.com/t", client_id="a
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """A database with one subscription, in its first version."""
-    url = f"sqlite:///{tmp_path / 'cache.db'}"
-    migrating.upgrade(url)
-    made = Database(url, secret_keys=SECRET_KEYS)
-    with made.transaction() as session:
-        subscriptions.insert(session, version_of(1))
-    yield made
-    made.close()
+    with filled(tmp_path / "cache.db", version_of(1)) as made:
+        yield made
 
 
 def version_of(version: int, url: str = "https://example.com/hook") -> Subscription:

@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.harness.databases import filled
 from tests.harness.delivery_senders import ref
-from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import subscription
 from webhookd.errors import InvalidInput, UnusableDestination
 from webhookd.flow.destination import Destination, Tls
-from webhookd.store import migrating, subscriptions
+from webhookd.store import subscriptions
 from webhookd.store.database import Database
 from workers.delivery import request_templates
 from workers.delivery.delivery_sender import RequestTemplate, TemplateResult
@@ -23,13 +23,8 @@ ID = ref().subscription
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """A database with one subscription, in its first version."""
-    url = f"sqlite:///{tmp_path / 'cache.db'}"
-    migrating.upgrade(url)
-    made = Database(url, secret_keys=SECRET_KEYS)
-    with made.transaction() as session:
-        subscriptions.insert(session, subscription(ID))
-    yield made
-    made.close()
+    with filled(tmp_path / "cache.db", subscription(ID)) as made:
+        yield made
 
 
 def reason(found: TemplateResult) -> str:
