@@ -20,6 +20,7 @@ from webhookd.configuration.egress_settings import (
     HostLimitSettings,
     VerificationSettings,
 )
+from webhookd.configuration.metrics_settings import MetricsSettings
 from webhookd.configuration.policy_settings import PolicySettings
 from webhookd.configuration.secret_settings import SecretSettings
 from webhookd.configuration.subject import Subject, shown
@@ -315,6 +316,7 @@ class ProcessSettings(Subject):
 
 class Settings(
     ApiRequestSettings,
+    MetricsSettings,
     ProcessSettings,
     RateLimitSettings,
     PolicySettings,

@@ -69,6 +69,7 @@ class Pipeline:
             "WEBHOOKD_DATABASE_URL": database,
             "WEBHOOKD_API_BIND": f"127.0.0.1:{self._port}",
             "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
+            "WEBHOOKD_METRICS_BIND": "127.0.0.1:0",
             "WEBHOOKD_API_AUTH": "none",
             "WEBHOOKD_SECRET_KEYS": KEY,
             **settings,
