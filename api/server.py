@@ -23,6 +23,7 @@ from api.ports import Services, services_of
 from api.server_errors import ServerErrors
 from api.server_worker import BufferingWorker
 from webhookd import logs
+from webhookd.debug_signal import DebugSignal
 from webhookd.errors import (
     ClusterMismatch,
     NoTemporaryDirectory,
@@ -86,6 +87,10 @@ class Master(Arbiter):
         if self._errors.waiting:
             raise StopIteration  # as gunicorn's own handlers of signals stop it
         super().murder_workers()
+
+    def handle_usr2(self) -> None:
+        """Pass the signal that switches debug on and off to the worker processes; gunicorn would start a second API."""
+        self.kill_workers(signal.SIGUSR2)
 
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - gunicorn's
         """Stop the worker processes; gunicorn calls it twice after SIGINT."""
@@ -164,6 +169,7 @@ class ApiServer(BaseApplication):
             "logger_class": StructuredGunicornLogger,
             "preload_app": False,
             "pre_fork": watches.choose,
+            "post_fork": self._give_debug_signal,
             "post_worker_init": watches.start,
             "on_exit": _log_end,
             "worker_tmp_dir": self._heartbeats,
@@ -173,6 +179,9 @@ class ApiServer(BaseApplication):
         }
         for name, value in options.items():
             self.cfg.set(name, value)
+
+    def _give_debug_signal(self, _master: Arbiter, worker: BufferingWorker) -> None:
+        worker.debug_signal = DebugSignal(self._settings.log_debug_s)
 
     def run(self) -> None:
         """Serve until a stop signal. Raises RuntimeError when gunicorn cannot start."""
