@@ -79,7 +79,7 @@ def test_failed_attempt_has_the_batch_that_failed_and_what_was_acknowledged_befo
         "code": "http_503",
         "status": 503,
         "detail": "",
-        "retry_in_s": 10.0,
+        "retry_in_s": 30.0,
         "refused": None,
         "webhook_id": "msg_1",
         "failed_records": 1,
