@@ -4,6 +4,7 @@ structlog's TimeStamper formats each time anew, which takes 1.7 µs, a quarter o
 is formatted once a second: 0.5 µs.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from time import time_ns
 
@@ -15,12 +16,13 @@ _SECOND_NS = 1_000_000_000
 class LineTime:
     """A processor of structlog; any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock_ns: Callable[[], int] = time_ns) -> None:
+        self._clock_ns = clock_ns
         self._formatted = (-1, "")
 
     def __call__(self, _logger: object, _method: str, event: EventDict) -> EventDict:
         """Add the time as `timestamp`."""
-        second, rest_ns = divmod(time_ns(), _SECOND_NS)
+        second, rest_ns = divmod(self._clock_ns(), _SECOND_NS)
         formatted = self._formatted
         if formatted[0] != second:
             text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -26,6 +26,7 @@ ITEMS = {
     "api_trusted_proxies": ("10.0.0.0/8", "::1"),
     "host_rate_limits": ("a.example=50", "*.b.example=0.5"),
     "host_max_concurrent": ("a.example=4", "*.b.example=2"),
+    "log_levels": ("workers.ingest=debug", "librdkafka=error"),
 }
 """Two items of each list."""
 
