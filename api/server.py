@@ -145,6 +145,8 @@ class ApiServer(BaseApplication):
         self._settings = settings
         self._errors = errors
         self._heartbeats = heartbeat_directory()
+        self.debug_signal = DebugSignal(settings.log_debug_s)
+        """Each worker process installs it."""
         super().__init__()
 
     def load_config(self) -> None:
@@ -169,7 +171,6 @@ class ApiServer(BaseApplication):
             "logger_class": StructuredGunicornLogger,
             "preload_app": False,
             "pre_fork": watches.choose,
-            "post_fork": self._give_debug_signal,
             "post_worker_init": watches.start,
             "on_exit": _log_end,
             "worker_tmp_dir": self._heartbeats,
@@ -179,9 +180,6 @@ class ApiServer(BaseApplication):
         }
         for name, value in options.items():
             self.cfg.set(name, value)
-
-    def _give_debug_signal(self, _master: Arbiter, worker: BufferingWorker) -> None:
-        worker.debug_signal = DebugSignal(self._settings.log_debug_s)
 
     def run(self) -> None:
         """Serve until a stop signal. Raises RuntimeError when gunicorn cannot start."""

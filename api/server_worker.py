@@ -26,7 +26,6 @@ from api.outgoing_response import OutgoingResponse, ThreadView
 from api.ports import services_of
 from api.server_refusals import answer_of, problem_of, status_of
 from webhookd import logs
-from webhookd.debug_signal import DebugSignal
 
 READ_BYTES: Final = 64 * 1024
 HELD_BYTES: Final = 64 * 1024 * 1024
@@ -62,14 +61,11 @@ class BufferingWorker(ThreadWorker):
         self._closing: dict[Connection, None] = {}
         self._held_bytes = 0
         self._next_check = 0.0
-        self.debug_signal: DebugSignal | None = None
-        """Set after the fork."""
 
     def init_signals(self) -> None:
         """Handle gunicorn's signals and SIGUSR2, which gunicorn has end a worker process."""
         super().init_signals()
-        if self.debug_signal is not None:
-            self.debug_signal.install()
+        self.app.debug_signal.install()
 
     def accept(self, listener: socket) -> None:
         """Accept a connection and wait for its first request."""
