@@ -20,6 +20,7 @@ While it waits for an access token, or until a request may begin, it has no exch
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
@@ -106,6 +107,16 @@ class RequestTemplate:
     tenant: str = DEFAULT_TENANT
 
 
+class AttemptSpans(Protocol):
+    """The spans of the requests of one delivery that is traced."""
+
+    def begin(self, batch: Batch, *, at: float, attempt: int) -> bytes:
+        """Begin the span of a request, before it is sent; returns the header lines of its trace context."""
+
+    def end(self, outcome: Outcome, *, acknowledged: bool) -> None:
+        """End that span."""
+
+
 TemplateResult = RequestTemplate | StoreUnavailable | UnusableSubscription | None
 """What the search for a delivery's template returns: the template; None if the delivery is stale; the error if the row
 cannot be read, decrypted or used."""
@@ -151,7 +162,7 @@ class DeliverySender:
     """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
 
     `ended` is called once, on the loop's thread. With a `pacing` a request may have to wait: then the sequence of
-    requests ends, and the sender is submitted again after the wait.
+    requests ends, and the sender is submitted again after the wait. `spans` is None if the delivery is not traced.
     """
 
     def __init__(
@@ -164,6 +175,7 @@ class DeliverySender:
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
         pacing: Pacing | None = None,
+        spans: AttemptSpans | None = None,
     ) -> None:
         self.ref = ref
         self.batches = batches
@@ -178,10 +190,12 @@ class DeliverySender:
         self._attempt_line = ATTEMPT % (ref.failures + ref.attempt + 1)
         self._traced = ref.traced and template.trace
         # What most subscriptions do not use is asked for once in a delivery, not for each request.
+        self._spans = spans
         self._log_attempts = _log.is_enabled_for(logging.DEBUG)
-        self._observes = self._log_attempts or template.tokens is not None
+        self._observes = self._log_attempts or template.tokens is not None or spans is not None
         self._waits = pacing is not None or template.tokens is not None
-        self._has_more_lines = self._traced or template.signer is not None or template.tokens is not None
+        signs = template.signer is not None
+        self._has_more_lines = self._traced or signs or template.tokens is not None or spans is not None
         self._time_scale = limits.retry_time_scale
         self._clocks = clocks
         self._ended = ended
@@ -237,6 +251,8 @@ class DeliverySender:
         outcome = self._token.hidden_in(outcome) if self._token is not None else outcome
         if self._log_attempts:
             self._log_attempt(outcome)
+        if self._spans is not None:
+            self._spans.end(outcome, acknowledged=acknowledged(outcome, self._success))
         return outcome
 
     def _may_send(self, batch: Batch, now: float) -> bool:
@@ -339,7 +355,9 @@ class DeliverySender:
             lines += b"webhook-signature: %b\r\n" % signer.signature(webhook_id, at, batch.body)
         if self._token is not None:
             lines += self._token.line
-        if self._traced and batch.records == 1:
+        if self._spans is not None:
+            lines += self._spans.begin(batch, at=at, attempt=self._attempt_of(self.done))
+        elif self._traced and batch.records == 1:
             lines += trace_headers(batch.body)
         return lines
 

@@ -37,6 +37,7 @@ from webhookd.flow.dispatch.request_quota import (
     SendSchedule,
 )
 from webhookd.flow.dispatch.task_message import DeliveryRef
+from workers.delivery.attempt_spans import AttemptTracer
 from workers.delivery.delivery_log import DeliveryLog
 from workers.delivery.delivery_sender import (
     Clocks,
@@ -99,7 +100,7 @@ class Switch(Protocol):
 
 
 class TaskHandler:
-    """Shared by all task threads of a worker process."""
+    """Shared by all task threads of a worker process. `tracer` is None if no traces are sent."""
 
     def __init__(
         self,
@@ -112,7 +113,9 @@ class TaskHandler:
         delivery_log: DeliveryLog,
         limits: SendLimits,
         clocks: Clocks,
+        tracer: AttemptTracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._switch = switch
         self._cache = cache
         self._claims = claims
@@ -255,6 +258,7 @@ class TaskHandler:
             clocks=self._clocks,
             ended=lambda sender: self._report_sender.sender_ended(sender, sent),
             pacing=pacing,
+            spans=self._tracer.spans(ref, template) if ref.trace and self._tracer is not None else None,
         )
         # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.
         sender.lease_end = claimed_at + self._limits.lease_s

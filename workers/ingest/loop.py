@@ -29,6 +29,7 @@ from workers.ingest import loop_limits
 from workers.ingest.blocking_writers import BlockingWriters
 from workers.ingest.consumer.paused_end_offsets import PausedEndOffsets
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.dispatch.delivery_spans import DeliverySpans
 from workers.ingest.dispatch.dispatcher import Dispatcher
 from workers.ingest.loop_inbox import LoopInbox
 from workers.ingest.loop_limits import Clocks, LoopLimits
@@ -59,6 +60,7 @@ class IngestLoop:
         describe_topics: Callable[[Collection[str]], Topics],
         open_consumer: Callable[[Subscription, SubscriptionStatus | None, "IngestLoop"], SubscriptionConsumer],
         never_joined: Callable[[], None],
+        spans: DeliverySpans | None = None,
     ) -> None:
         self.monotonic, self.wall_clock = clocks.monotonic, clocks.wall
         self.commit_interval_s = limits.commit_interval_s
@@ -69,6 +71,7 @@ class IngestLoop:
             writers.writer, writers.dead_letter_publisher, self, self._set_dead_letter_capacity
         )
         self._limits = limits
+        self._spans = spans
         self._in_flight = in_flight
         self._writer = writers.writer
         self._describe_topics = describe_topics
@@ -105,6 +108,7 @@ class IngestLoop:
             reply=self._limits.reply,
             worker_threads=self._limits.worker_threads,
             failed=self._restart_later,
+            spans=self._spans,
         )
 
     def _new_policy_confirmation(self, writers: BlockingWriters) -> PolicyConfirmation:
@@ -304,3 +308,5 @@ class IngestLoop:
         self._running = False
         for subscription_id in list(self.consumers):
             self.subscriptions.stop(subscription_id)
+        if self._spans is not None:
+            self._spans.stop()

@@ -36,6 +36,7 @@ from webhookd.errors import (
 )
 from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.trace_sampling import TraceSampling
 from webhookd.flow.settlement.delivery_timeouts import DeliveryTimeouts
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from webhookd.service_watch import ServiceWatch, WatchedService, watched_database, watched_kafka, watched_redis
@@ -48,6 +49,7 @@ from workers.ingest.consumer.topic_watch import TopicWatch
 from workers.ingest.control.assignment import Membership, SubscriptionAssignment
 from workers.ingest.control.consumer_group_upkeep import ConsumerGroupUpkeep
 from workers.ingest.control.policies_in_use import PoliciesInUse
+from workers.ingest.dispatch.delivery_spans import DeliverySpans
 from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.dispatch.worker_capacity import WorkerCapacity
 from workers.ingest.loop import IngestLoop
@@ -181,6 +183,7 @@ class IngestProcess:
             describe_topics=self._topic_watch.describe,
             open_consumer=self._consumer_factory.open,
             never_joined=self._consumer_factory.fall_back,
+            spans=_delivery_spans(self._settings, self._edges),
         )
 
     def _new_topic_watch(self) -> TopicWatch:
@@ -265,6 +268,18 @@ def _delivery_timeouts(settings: Settings) -> DeliveryTimeouts:
         request_deadline_s=settings.request_deadline_s,
         retry_time_scale=settings.retry_time_scale,
     )
+
+
+def _delivery_spans(settings: Settings, edges: Edges) -> DeliverySpans | None:
+    """The spans of deliveries; None if none is traced. The edges send them, until they are closed."""
+    if edges.tracing is None:
+        return None
+    sampling = TraceSampling(
+        ratio=settings.traces_sample_ratio,
+        parent_based=settings.traces_sampler == "parentbased_traceidratio",
+        chance=random.random,
+    )
+    return DeliverySpans(edges.tracing.tracer, sampling, clock.monotonic, clock.wall_clock)
 
 
 def _database_writer(settings: Settings, edges: Edges) -> DatabaseWriter:

@@ -17,11 +17,15 @@ from webhookd.flow.dispatch.round_robin import RoundRobin
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from workers.ingest import loop_limits
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.dispatch.delivery_spans import DeliverySpans
 from workers.ingest.dispatch.task_publisher import Outgoing, Takeover, TaskPublisher
 
 
 class Dispatcher:
-    """Owned by the ingest loop's thread. `failed` is called with a consumer whose accumulator has raised an error."""
+    """Owned by the ingest loop's thread. `failed` is called with a consumer whose accumulator has raised an error.
+
+    `spans` is None if no delivery is traced.
+    """
 
     def __init__(
         self,
@@ -31,7 +35,9 @@ class Dispatcher:
         reply: str,
         worker_threads: WorkerThreads,
         failed: Callable[[SubscriptionConsumer, Exception], None],
+        spans: DeliverySpans | None = None,
     ) -> None:
+        self.spans = spans
         self._in_flight = in_flight
         self._publisher = publisher
         self._reply = reply
@@ -72,6 +78,9 @@ class Dispatcher:
         requested, self._requested = self._requested, {}
         accumulators = {id_: consumer.accumulator for id_, consumer in requested.items()}
         ready = self._rotation.ready(accumulators, now, lambda id_, error: self._failed(self._known[id_], error))
+        if self.spans is not None:
+            for delivery in ready:
+                self.spans.begin(delivery, accumulators[delivery.subscription_id].subscription)
         outgoing = [self._outgoing(delivery) for delivery in ready]
         for out in outgoing:
             self._in_flight.published(out.delivery, now)
