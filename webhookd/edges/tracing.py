@@ -18,7 +18,7 @@ STOP_S = 2.0
 """How long a stop waits for the last spans. It is a part of the time that a process has after its stop budget."""
 
 _EXPORT = "webhookd.edges.trace_export"
-_PARTS = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+_PARTS = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.trace_exporter")
 
 
 class Tracing(Protocol):
