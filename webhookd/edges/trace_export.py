@@ -35,8 +35,6 @@ BATCH_SPANS = 512
 INTERVAL_S = 1.0
 """Spans are sent when there are BATCH_SPANS, or after INTERVAL_S."""
 
-FAILED = "spans_lost"
-
 _log = logs.get(__name__)
 
 
@@ -104,8 +102,8 @@ class LoggedExporter(SpanExporter):
             result = self._exporter.export(spans)
         if result is not SpanExportResult.SUCCESS:
             self._lost += len(spans)
-            if self._lines.left_out(FAILED, self._monotonic()) is not None:
-                _log.warning(FAILED, code=FAILED, spans=self._lost, detail=self._reasons.first)
+            if self._lines.left_out("spans_lost", self._monotonic()) is not None:
+                _log.warning("spans_lost", code="spans_lost", spans=self._lost, detail=self._reasons.first)
                 self._lost = 0
         return result
 
