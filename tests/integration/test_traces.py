@@ -147,7 +147,7 @@ def test_retry_belongs_to_the_same_trace(running: Starts) -> None:
     failed, retried = sorted(collector.attempts(delivery), key=lambda span: span.start_time_unix_nano)
     assert (values(failed)["error.type"], failed.status.code) == ("http_503", Status.STATUS_CODE_ERROR)
     assert (values(retried)["http.request.resend_count"], retried.status.code) == (1, Status.STATUS_CODE_UNSET)
-    assert [event.name for event in delivery.events] == ["retry_scheduled"]
+    assert [event.name for event in delivery.events] == ["claimed", "retry_scheduled", "claimed"]
     assert (values(delivery)["webhookd.outcome"], values(delivery)["webhookd.attempts"]) == ("delivered", 2)
 
 

@@ -19,7 +19,7 @@ from webhookd.edges.trace_context import parent_of, remote_context
 from webhookd.flow.attempt.exchange_result import Outcome, Response
 from webhookd.flow.attempt.judge import failure_code
 from webhookd.flow.batching.batch import Batch
-from webhookd.flow.batching.trace_headers import parents_of, trace_headers
+from webhookd.flow.batching.trace_headers import is_parent, parents_of, trace_headers
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from workers.delivery.delivery_sender import RequestTemplate
 
@@ -41,9 +41,12 @@ class AttemptTracer:
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
-    def spans(self, ref: DeliveryRef, template: RequestTemplate) -> "RequestSpans":
-        """The spans of the requests of one attempt of a traced delivery."""
-        return RequestSpans(self._tracer, ref, template)
+    def spans(self, ref: DeliveryRef, template: RequestTemplate) -> "RequestSpans | None":
+        """The spans of the requests of one attempt of a delivery; None if it is not traced.
+
+        Neither is one whose `trace` cannot be read, which another version of webhookd has written.
+        """
+        return RequestSpans(self._tracer, ref, template) if is_parent(ref.trace) else None
 
 
 class RequestSpans:

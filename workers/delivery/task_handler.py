@@ -258,7 +258,7 @@ class TaskHandler:
             clocks=self._clocks,
             ended=lambda sender: self._report_sender.sender_ended(sender, sent),
             pacing=pacing,
-            spans=self._tracer.spans(ref, template) if ref.trace and self._tracer is not None else None,
+            spans=self._tracer.spans(ref, template) if self._tracer is not None else None,
         )
         # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.
         sender.lease_end = claimed_at + self._limits.lease_s

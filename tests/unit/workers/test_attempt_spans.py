@@ -48,6 +48,11 @@ class Traced(SenderScene):
             spans=AttemptTracer(self.spans.tracer).spans(one, self.template),
         )
 
+    def has_spans(self, trace: str) -> bool:
+        """Whether a delivery with this `trace` has spans."""
+        one = msgspec.structs.replace(ref(), trace=trace)
+        return AttemptTracer(self.spans.tracer).spans(one, self.template) is not None
+
 
 def sent_parents(request: bytes | None) -> list[str]:
     """The headers `traceparent` of a request."""
@@ -96,7 +101,8 @@ def test_span_lasts_as_long_as_the_exchange() -> None:
     scene.wall += 9.0
     sender.advance(OK)
     began, ended = scene.spans.only.start_time, scene.spans.only.end_time
-    assert (began, ended) == (1_700_000_000_500_000_000, pytest.approx(1_700_000_000_510_000_000, abs=1000))
+    assert began == 1_700_000_000_500_000_000
+    assert ended == pytest.approx(1_700_000_000_510_000_000, abs=1000)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +205,11 @@ def test_aborted_request_has_a_span() -> None:
     sender.advance(None)
     sender.advance(no_answer(FailureCode.SHUTDOWN))
     assert attributes(scene.spans.only)["error.type"] == "shutdown"
+
+
+@pytest.mark.parametrize(("trace", "traced"), [(DELIVERY, True), ("", False), ("of a later version", False)])
+def test_delivery_is_traced_if_its_task_says_so(trace: str, *, traced: bool) -> None:
+    assert Traced().has_spans(trace) is traced
 
 
 def test_delivery_that_is_not_traced_has_no_spans_and_no_context_of_its_own() -> None:

@@ -153,6 +153,19 @@ def test_retry_belongs_to_the_same_trace() -> None:
     assert (attributes(span)["webhookd.attempts"], traceparent(span)) == (2, trace)
 
 
+def test_wait_for_a_worker_and_for_a_limit_are_events() -> None:
+    scene = Scene(filled())
+    delivery = scene.publish()
+    waiting = about(delivery, ReportKind.WAITING, wait_s=3.0, detail="host_limit")
+    scene.deliveries.reported(delivery, waiting, ended=False)
+    scene.report(delivery, ReportKind.STARTED)
+    scene.report(delivery, ReportKind.FINISHED, 1)
+    assert [(event.name, dict(event.attributes or {})) for event in scene.spans.only.events] == [
+        ("limit_reached", {"webhookd.limited_by": "host_limit", "webhookd.wait_s": 3.0}),
+        ("claimed", {}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "outcome", "error"),
     [

@@ -56,6 +56,11 @@ def parents_of(body: bytes, most: int, most_bytes: int) -> list[str]:
     return [parent for parent in dict.fromkeys(found) if parent]
 
 
+def is_parent(parent: str) -> bool:
+    """Whether a text is a valid traceparent."""
+    return _is_parent(parent.encode())
+
+
 def is_sampled(parent: str) -> bool:
     """Whether a valid traceparent has the sampled flag (§3.2.2.5.1)."""
     return bool(int(parent[53:55], 16) & 1)

@@ -1,7 +1,8 @@
 """The spans of deliveries (OpenTelemetry): one for each sampled delivery, from reading to the end of the delivery.
 
     start   when its oldest record was read; if that is not known, when it is published
-    events  `retry_scheduled`, with the code of the failure and the wait
+    events  `claimed` by a worker; `retry_scheduled`, with the code of the failure and the wait; `limit_reached`, with
+            what is used up and the wait
     end     when the report that ends it is applied; otherwise within a sweep (0.05 s) after it has ended
 
 Each is the root of a trace. It links to the first record's trace context, whose flag may have decided that it is
@@ -77,11 +78,7 @@ class DeliverySpans:
         found = self._open.get(delivery.id)
         if found is None:
             return
-        code = report.failure.error if report.failure is not None else ""
-        if report.kind is ReportKind.RETRY:
-            found[1].add_event("retry_scheduled", {"error.type": code, "webhookd.wait_s": report.wait_s})
-        elif code:
-            found[1].set_attribute("error.type", code)
+        _note(found[1], report)
         if ended:
             self._end(delivery, _outcome(delivery, report.kind))
 
@@ -120,6 +117,19 @@ class DeliverySpans:
     def _started_ns(self, read_at: float) -> int:
         waited_s = self._monotonic() - read_at if isfinite(read_at) else 0.0
         return int((self._wall() - max(0.0, waited_s)) * NS)
+
+
+def _note(span: Span, report: Report) -> None:
+    code = report.failure.error if report.failure is not None else ""
+    match report.kind:
+        case ReportKind.STARTED:
+            span.add_event("claimed")
+        case ReportKind.RETRY:
+            span.add_event("retry_scheduled", {"error.type": code, "webhookd.wait_s": report.wait_s})
+        case ReportKind.WAITING:
+            span.add_event("limit_reached", {"webhookd.limited_by": report.detail, "webhookd.wait_s": report.wait_s})
+        case _ if code:
+            span.set_attribute("error.type", code)
 
 
 def _links(delivery: Delivery) -> list[Link]:
