@@ -120,3 +120,16 @@ def test_collector_without_the_extra_is_refused_at_the_start(command: str) -> No
 def test_without_a_collector_the_extra_is_not_needed() -> None:
     ended = run_without_sdk("settings --check")
     assert ended.returncode == 0, ended.stderr
+
+
+def test_no_process_imports_the_exporter_unless_a_collector_is_set() -> None:
+    """redis-py imports the SDK by itself where it is installed, so that is not looked at."""
+    shown = "print(*(name for name in sys.modules if name.startswith(('opentelemetry.exporter', 'google.protobuf'))))"
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import sys, command.embedded, command.ingest, command.worker; {shown}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert ended.stdout.split() == []
