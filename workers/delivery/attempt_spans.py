@@ -29,7 +29,7 @@ LINKS = 64
 LINKED_BODY_BYTES = 256 * 1024
 """A larger body is searched for the first record only: searching all of it takes some ms of the exchange loop."""
 
-MOST_SPANS = 256
+MOST_SPANS = 100
 """The most spans of one attempt of a delivery, failed requests aside. A trace of more is too long to be read."""
 
 NS = 1_000_000_000
