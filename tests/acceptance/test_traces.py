@@ -19,8 +19,11 @@ def test_ingest_and_worker_make_one_trace_and_send_the_rest_when_they_stop(start
             pipeline.send_term("ingest")
             pipeline.send_term("worker")
             codes = [pipeline.exit_code("ingest"), pipeline.exit_code("worker")]
+            logged = {
+                f'"trace_id":"{span.trace_id.hex()}"' in pipeline.log("worker") for span in collector.deliveries()
+            }
         attempts = [span for delivery in collector.deliveries() for span in collector.attempts(delivery)]
-    assert codes == [0, 0]
+    assert (codes, logged) == ([0, 0], {True})
     assert sum(values(delivery)["messaging.batch.message_count"] for delivery in collector.deliveries()) >= 50
     sent = sorted(request.headers["traceparent"] for request in receiver.requests)
     assert sorted(f"00-{span.trace_id.hex()}-{span.span_id.hex()}-03" for span in attempts) == sent

@@ -127,4 +127,5 @@ def _common(ref: DeliveryRef, template: RequestTemplate) -> dict[str, AttributeV
         "server.port": target.port,
         "webhookd.delivery.id": ref.id,
         "webhookd.subscription.id": ref.subscription,
+        "webhookd.tenant": template.tenant,
     }

@@ -42,6 +42,7 @@ from workers.delivery.change_watch import ChangeWatch
 from workers.delivery.delivery_log import DeliveryLog
 from workers.delivery.delivery_sender import Clocks, SendLimits
 from workers.delivery.heartbeat import Heartbeat, WorkerErrors, WorkerInfo
+from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.subscription_cache import SubscriptionCache
 from workers.delivery.task_handler import PublishRetry, TaskHandler
@@ -209,10 +210,12 @@ class WorkerProcess:
             claims=self._edges.coordination,
             exchanges=self._exchanges,
             report_sender=self._report_sender,
-            delivery_log=DeliveryLog(self._worker_id, settings.log_delivered_ratio),
+            observers=Observers(
+                log=DeliveryLog(self._worker_id, settings.log_delivered_ratio),
+                tracer=None if tracing is None else AttemptTracer(tracing.tracer),
+            ),
             limits=limits,
             clocks=clocks,
-            tracer=None if tracing is None else AttemptTracer(tracing.tracer),
         )
         verification = VerificationHandler(
             switch=self._change_watch,

@@ -60,7 +60,6 @@ class IngestLoop:
         describe_topics: Callable[[Collection[str]], Topics],
         open_consumer: Callable[[Subscription, SubscriptionStatus | None, "IngestLoop"], SubscriptionConsumer],
         never_joined: Callable[[], None],
-        spans: DeliverySpans | None = None,
     ) -> None:
         self.monotonic, self.wall_clock = clocks.monotonic, clocks.wall
         self.commit_interval_s = limits.commit_interval_s
@@ -71,7 +70,6 @@ class IngestLoop:
             writers.writer, writers.dead_letter_publisher, self, self._set_dead_letter_capacity
         )
         self._limits = limits
-        self._spans = spans
         self._in_flight = in_flight
         self._writer = writers.writer
         self._describe_topics = describe_topics
@@ -108,7 +106,6 @@ class IngestLoop:
             reply=self._limits.reply,
             worker_threads=self._limits.worker_threads,
             failed=self._restart_later,
-            spans=self._spans,
         )
 
     def _new_policy_confirmation(self, writers: BlockingWriters) -> PolicyConfirmation:
@@ -139,6 +136,10 @@ class IngestLoop:
     def thread_id(self) -> int | None:
         """The id of the loop's thread; None before it runs."""
         return self._thread.ident
+
+    def trace(self, spans: DeliverySpans) -> None:
+        """Trace deliveries; call it before `start`."""
+        self._dispatcher.spans = spans
 
     def start(self) -> None:
         """Start the loop's thread."""
@@ -308,5 +309,5 @@ class IngestLoop:
         self._running = False
         for subscription_id in list(self.consumers):
             self.subscriptions.stop(subscription_id)
-        if self._spans is not None:
-            self._spans.stop()
+        if self._dispatcher.spans is not None:
+            self._dispatcher.spans.stop()

@@ -27,6 +27,7 @@ from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.edges.partition_offsets import PartitionOffsets
+from webhookd.edges.tracing import Tracing
 from webhookd.errors import (
     ClusterMismatch,
     KafkaAuthenticationFailed,
@@ -104,6 +105,8 @@ class IngestProcess:
         )
         self._topic_watch = self._new_topic_watch()
         self.loop = self._new_loop()
+        if edges.tracing is not None:
+            self.loop.trace(_delivery_spans(settings, edges.tracing))
         self._watchdog = LoopWatchdog(
             iteration=lambda: self.loop.inbox.iteration, thread_id=lambda: self.loop.thread_id
         )
@@ -183,7 +186,6 @@ class IngestProcess:
             describe_topics=self._topic_watch.describe,
             open_consumer=self._consumer_factory.open,
             never_joined=self._consumer_factory.fall_back,
-            spans=_delivery_spans(self._settings, self._edges),
         )
 
     def _new_topic_watch(self) -> TopicWatch:
@@ -270,16 +272,13 @@ def _delivery_timeouts(settings: Settings) -> DeliveryTimeouts:
     )
 
 
-def _delivery_spans(settings: Settings, edges: Edges) -> DeliverySpans | None:
-    """The spans of deliveries; None if none is traced. The edges send them, until they are closed."""
-    if edges.tracing is None:
-        return None
+def _delivery_spans(settings: Settings, tracing: Tracing) -> DeliverySpans:
     sampling = TraceSampling(
         ratio=settings.traces_sample_ratio,
         parent_based=settings.traces_sampler == "parentbased_traceidratio",
         chance=random.random,
     )
-    return DeliverySpans(edges.tracing.tracer, sampling, clock.monotonic, clock.wall_clock)
+    return DeliverySpans(tracing.tracer, sampling, clock.monotonic, clock.wall_clock)
 
 
 def _database_writer(settings: Settings, edges: Edges) -> DatabaseWriter:

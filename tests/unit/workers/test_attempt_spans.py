@@ -87,6 +87,7 @@ def test_span_of_a_request_has_the_facts_of_an_http_client() -> None:
         "server.port": 443,
         "messaging.batch.message_count": 2,
         "webhookd.subscription.id": "s1",
+        "webhookd.tenant": "default",
         "webhookd.delivery.id": "d1",
         "webhookd.webhook.id": batch[0].webhook_id,
         "webhookd.attempt": 3,

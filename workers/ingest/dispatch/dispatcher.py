@@ -22,10 +22,7 @@ from workers.ingest.dispatch.task_publisher import Outgoing, Takeover, TaskPubli
 
 
 class Dispatcher:
-    """Owned by the ingest loop's thread. `failed` is called with a consumer whose accumulator has raised an error.
-
-    `spans` is None if no delivery is traced.
-    """
+    """Owned by the ingest loop's thread. `failed` is called with a consumer whose accumulator has raised an error."""
 
     def __init__(
         self,
@@ -35,9 +32,7 @@ class Dispatcher:
         reply: str,
         worker_threads: WorkerThreads,
         failed: Callable[[SubscriptionConsumer, Exception], None],
-        spans: DeliverySpans | None = None,
     ) -> None:
-        self.spans = spans
         self._in_flight = in_flight
         self._publisher = publisher
         self._reply = reply
@@ -45,6 +40,8 @@ class Dispatcher:
         self._rotation = RoundRobin(worker_threads)
         self.offline = False
         """Whether webhookd is offline: then nothing is published, and ready deliveries wait."""
+        self.spans: DeliverySpans | None = None
+        """The spans of the deliveries; None if none is traced."""
         self._known: dict[str, SubscriptionConsumer] = {}
         self._requested: dict[str, SubscriptionConsumer] = {}
         self._recent_lanes = RecentLaneCount()
