@@ -41,16 +41,16 @@ class AttemptTracer:
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
-    def spans(self, ref: DeliveryRef, template: RequestTemplate) -> "RequestSpans | None":
+    def spans(self, ref: DeliveryRef, template: RequestTemplate) -> "AttemptSpans | None":
         """The spans of the requests of one attempt of a delivery; None if it is not traced.
 
         Neither is one whose `trace` cannot be read, which another version of webhookd has written.
         """
-        return RequestSpans(self._tracer, ref, template) if is_parent(ref.trace) else None
+        return AttemptSpans(self._tracer, ref, template) if is_parent(ref.trace) else None
 
 
-class RequestSpans:
-    """Used on the exchange loop's thread: `begin` and `end` alternate."""
+class AttemptSpans:
+    """Used on the exchange loop's thread; see RequestSpans (request_spans.py)."""
 
     def __init__(self, tracer: Tracer, ref: DeliveryRef, template: RequestTemplate) -> None:
         self._tracer = tracer

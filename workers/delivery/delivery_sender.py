@@ -20,7 +20,6 @@ While it waits for an access token, or until a request may begin, it has no exch
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
@@ -54,6 +53,7 @@ from webhookd.flow.dispatch.request_quota import Quota, SendSchedule, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.access_tokens import TokenSource
+from workers.delivery.request_spans import RequestSpans
 from workers.delivery.request_token import RequestToken
 
 SUCCESS_BODY_BYTES = 2048
@@ -105,16 +105,6 @@ class RequestTemplate:
     certificate: ReportedCertificate | None = None
     verification: VerificationRequest | None = None
     tenant: str = DEFAULT_TENANT
-
-
-class AttemptSpans(Protocol):
-    """The spans of the requests of one delivery that is traced."""
-
-    def begin(self, batch: Batch, *, at: float, attempt: int) -> bytes:
-        """Begin the span of a request, before it is sent; returns the header lines of its trace context."""
-
-    def end(self, outcome: Outcome, *, acknowledged: bool) -> None:
-        """End that span."""
 
 
 TemplateResult = RequestTemplate | StoreUnavailable | UnusableSubscription | None
@@ -175,7 +165,7 @@ class DeliverySender:
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
         pacing: Pacing | None = None,
-        spans: AttemptSpans | None = None,
+        spans: RequestSpans | None = None,
     ) -> None:
         self.ref = ref
         self.batches = batches
@@ -194,11 +184,9 @@ class DeliverySender:
         self._log_attempts = _log.is_enabled_for(logging.DEBUG)
         self._observes = self._log_attempts or template.tokens is not None or spans is not None
         self._waits = pacing is not None or template.tokens is not None
-        signs = template.signer is not None
-        self._has_more_lines = self._traced or signs or template.tokens is not None or spans is not None
+        self._has_more_lines = self._observes or self._traced or template.signer is not None
         self._time_scale = limits.retry_time_scale
-        self._clocks = clocks
-        self._ended = ended
+        self._clocks, self._ended = clocks, ended
         self._pacing = pacing
         self._token = RequestToken(template.tokens) if template.tokens else None
         self._token_wanted_at: float | None = None

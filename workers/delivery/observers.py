@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from workers.delivery.attempt_spans import AttemptTracer
 from workers.delivery.delivery_log import DeliveryLog
-from workers.delivery.delivery_sender import AttemptSpans, RequestTemplate
+from workers.delivery.delivery_sender import RequestTemplate
+from workers.delivery.request_spans import RequestSpans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,6 @@ class Observers:
     log: DeliveryLog
     tracer: AttemptTracer | None = None
 
-    def spans(self, ref: DeliveryRef, template: RequestTemplate) -> AttemptSpans | None:
+    def spans(self, ref: DeliveryRef, template: RequestTemplate) -> RequestSpans | None:
         """The spans of the requests of a delivery; None if it is not traced."""
         return None if self.tracer is None else self.tracer.spans(ref, template)

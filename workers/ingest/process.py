@@ -105,8 +105,6 @@ class IngestProcess:
         )
         self._topic_watch = self._new_topic_watch()
         self.loop = self._new_loop()
-        if edges.tracing is not None:
-            self.loop.trace(_delivery_spans(settings, edges.tracing))
         self._watchdog = LoopWatchdog(
             iteration=lambda: self.loop.inbox.iteration, thread_id=lambda: self.loop.thread_id
         )
@@ -173,7 +171,7 @@ class IngestProcess:
         self._service_watch.stop()
 
     def _new_loop(self) -> IngestLoop:
-        return IngestLoop(
+        loop = IngestLoop(
             limits=_loop_limits(self._settings, self.member_id),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             in_flight=self._in_flight,
@@ -187,6 +185,9 @@ class IngestProcess:
             open_consumer=self._consumer_factory.open,
             never_joined=self._consumer_factory.fall_back,
         )
+        if self._edges.tracing is not None:
+            loop.trace(_delivery_spans(self._settings, self._edges.tracing))
+        return loop
 
     def _new_topic_watch(self) -> TopicWatch:
         return TopicWatch(
