@@ -120,7 +120,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.address_family = listener.family
         super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
         self.socket.close()
-        listener.setblocking(False)
+        listener.settimeout(0.0)
         self.socket = listener
         self.server_name, self.server_port = listener.getsockname()[:2]
         self.setup_environ()
