@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.databases import new_database
-from tests.harness.measured_api import MeasuredApi, measured_api, metrics_directories
+from tests.harness.measured_api import MeasuredApi, measured_api
 from tests.harness.pipeline import until
 from webhookd.store import migrating
 
@@ -62,7 +62,7 @@ def test_memory_is_that_of_all_processes(api: MeasuredApi) -> None:
 
 
 def test_after_a_kill_the_successor_serves_and_no_counter_goes_down(api: MeasuredApi) -> None:
-    [directory] = [one for one in metrics_directories() if is_of(api, one)]
+    directory = api.directory()
     assert [api.ask() for _ in range(5)] == [200] * 5
     [address] = api.addresses
     for kill in range(1, 4):
@@ -80,16 +80,14 @@ def test_after_a_kill_the_successor_serves_and_no_counter_goes_down(api: Measure
 
 
 def test_files_are_gone_at_the_end_and_those_of_a_killed_api_at_the_next_start(database_url: str) -> None:
-    others = metrics_directories()
     with measured_api(database_url) as killed:
-        [left] = metrics_directories() - others
-        killed.process.send(signal.SIGKILL)
-        until(lambda: killed.process.left_behind() == [], "its worker processes have ended")
-    assert left.exists()
-    with measured_api(database_url):
-        [new] = metrics_directories() - others
-    assert not left.exists()
-    assert not new.exists()
+        left = killed.directory()
+        # It returns when its output is closed: then the worker processes have ended, too.
+        assert killed.process.interrupt(signal.SIGKILL) == -signal.SIGKILL
+    with measured_api(database_url) as stopped:
+        own = stopped.directory()
+        assert not left.exists()
+    assert not own.exists()
 
 
 def test_a_taken_port_stops_nothing(database_url: str) -> None:
@@ -101,10 +99,9 @@ def test_a_taken_port_stops_nothing(database_url: str) -> None:
 
 
 def test_without_an_address_nothing_is_recorded(database_url: str) -> None:
-    others = metrics_directories()
     with measured_api(database_url, WEBHOOKD_METRICS_BIND="") as api:
         assert api.ask() == 200
-        assert metrics_directories() <= others
+        assert api.directories() == []
         assert api.addresses == []
 
 
@@ -114,11 +111,6 @@ def resident_bytes(pid: int) -> int:
 
 def open_files(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def is_of(api: MeasuredApi, directory: Path) -> bool:
-    """Whether it is the directory of this API."""
-    return serving(directory) in api.workers
 
 
 def serving(directory: Path) -> int:

@@ -51,6 +51,16 @@ class MeasuredApi:
         lines = [line for line in self.process.output.splitlines() if '"metrics_served"' in line]
         return [str(json.loads(line)["address"]) for line in lines]
 
+    def directories(self) -> list[Path]:
+        """The directories with its metrics, among those of all APIs of this machine."""
+        ids = Path(heartbeat_directory()).glob(f"{PREFIX}*/*.pid")
+        return sorted({file.parent for file in ids if file.read_text(encoding="ascii") in map(str, self.workers)})
+
+    def directory(self) -> Path:
+        """The directory with its metrics."""
+        [found] = self.directories()
+        return found
+
     def until_served(self, times: int = 1) -> None:
         """Wait until so many worker processes have begun to serve the metrics."""
         until(lambda: len(self.addresses) >= times, "metrics are served")
@@ -98,11 +108,6 @@ def measured_api(database_url: str, **settings: str) -> Iterator[MeasuredApi]:
         yield MeasuredApi(process, port)
         if process.exit_code is None:
             assert process.interrupt(signal.SIGTERM) == 0
-
-
-def metrics_directories() -> set[Path]:
-    """The directories with metrics of all APIs of this machine."""
-    return set(Path(heartbeat_directory()).glob(f"{PREFIX}*"))
 
 
 def _state(pid: int) -> str:
