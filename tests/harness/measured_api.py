@@ -54,7 +54,7 @@ class MeasuredApi:
     def directories(self) -> list[Path]:
         """The directories with its metrics, among those of all APIs of this machine."""
         ids = Path(heartbeat_directory()).glob(f"{PREFIX}*/*.pid")
-        return sorted({file.parent for file in ids if file.read_text(encoding="ascii") in map(str, self.workers)})
+        return sorted({file.parent for file in ids if _id_in(file) in self.workers})
 
     def directory(self) -> Path:
         """The directory with its metrics."""
@@ -108,6 +108,13 @@ def measured_api(database_url: str, **settings: str) -> Iterator[MeasuredApi]:
         yield MeasuredApi(process, port)
         if process.exit_code is None:
             assert process.interrupt(signal.SIGTERM) == 0
+
+
+def _id_in(file: Path) -> int:
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):  # another API of this machine has just ended or begun
+        return 0
 
 
 def _state(pid: int) -> str:
