@@ -31,7 +31,7 @@ def database_url(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) ->
         yield url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def api(database_url: str) -> Iterator[MeasuredApi]:
     with measured_api(database_url) as running:
         running.until_served()
@@ -63,8 +63,8 @@ def test_memory_is_that_of_all_processes(api: MeasuredApi) -> None:
 
 def test_after_a_kill_the_successor_serves_and_no_counter_goes_down(api: MeasuredApi) -> None:
     directory = api.directory()
-    assert [api.ask() for _ in range(5)] == [200] * 5
     [address] = api.addresses
+    asked = api.value(REQUESTS, **LISTED)
     for kill in range(1, 4):
         before = api.series()
         os.kill(serving(directory), signal.SIGKILL)
@@ -74,9 +74,20 @@ def test_after_a_kill_the_successor_serves_and_no_counter_goes_down(api: Measure
         fallen = {one for one in counters if after.get(one, 0.0) < before[one] and not one[0].startswith("python_gc")}
         assert fallen == set()
         assert api.ask() == 200
-        assert api.value(REQUESTS, **LISTED) == 5 + kill
+        assert api.value(REQUESTS, **LISTED) == asked + kill
         assert {file.stem.rpartition("_")[2] for file in directory.iterdir()} == {"1", "2"}
     assert set(api.addresses) == {address}
+
+
+def test_new_worker_processes_after_sighup_go_on_counting_at_the_same_port(api: MeasuredApi) -> None:
+    asked, times, started = api.value(REQUESTS, **LISTED), len(api.addresses), len(api.workers)
+    api.process.send(signal.SIGHUP)
+    until(lambda: api.process.output.count("Worker exiting") >= 2, "the former worker processes have ended")
+    api.until_served(times + 1)
+    assert len(api.workers) == started + 2
+    assert api.ask() == 200
+    assert api.value(REQUESTS, **LISTED) == asked + 1
+    assert len(set(api.addresses)) == 1
 
 
 def test_files_are_gone_at_the_end_and_those_of_a_killed_api_at_the_next_start(database_url: str) -> None:
