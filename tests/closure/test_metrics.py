@@ -130,10 +130,10 @@ def mappings(node: object) -> Iterator[Mapping[str, object]]:
 def expressions() -> Iterator[tuple[str, Read]]:
     """Every expression in deploy/ with its place."""
     for path in deployed():
-        for mapping in mappings(content(path)):
-            for text in (mapping[key] for key in EXPRESSIONS & mapping.keys()):
-                if isinstance(text, str) and text:
-                    yield f"{path.relative_to(ROOT)}: {text}", read(text)
+        texts = [mapping[key] for mapping in mappings(content(path)) for key in EXPRESSIONS & mapping.keys()]
+        for text in texts:
+            if isinstance(text, str) and text:
+                yield f"{path.relative_to(ROOT)}: {text}", read(text)
 
 
 def recorded() -> dict[str, Read]:
