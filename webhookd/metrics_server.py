@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from webhookd import __version__, logs
 from webhookd.metrics.catalogue.services import BUILD_INFO
 from webhookd.metrics.declaration import Process
-from webhookd.metrics.exposition import Exposition, Source
+from webhookd.metrics.exposition import Exposition, Source, Sources
 from webhookd.settings import Settings
 
 PATH = "/metrics"
@@ -49,6 +49,11 @@ class MetricsServer:
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
         self.port = 0
         """The port that it listens on; 0 while it listens on none."""
+
+    @property
+    def sources(self) -> Sources | None:
+        """Where the parts of the process add their sources; None while metrics are off, so that they count nothing."""
+        return self._exposition
 
     def add_source(self, source: Source) -> None:
         """Serve the samples of a source, too."""
