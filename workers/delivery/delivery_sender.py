@@ -51,6 +51,7 @@ from webhookd.flow.dispatch.request_quota import Quota, SendSchedule, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.access_tokens import TokenSource
+from workers.delivery.attempt_tally import AttemptTally
 from workers.delivery.request_token import RequestToken
 
 SUCCESS_BODY_BYTES = 2048
@@ -165,6 +166,7 @@ class DeliverySender:
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
         pacing: Pacing | None = None,
+        tally: AttemptTally | None = None,
     ) -> None:
         self.ref = ref
         self.batches = batches
@@ -194,6 +196,8 @@ class DeliverySender:
         self._stop_at = self._began_at + limits.budget_s
         self.elapsed_s = 0.0
         self.lease_end = self._began_at + limits.lease_s
+        self._tally = tally
+        self._durations_s: list[float] | None = None if tally is None else []
         self._acknowledged: Response | None = None
         self._failure: Outcome | None = None
 
@@ -207,10 +211,14 @@ class DeliverySender:
         elif isinstance(outcome, Response) and outcome.status in self._success:  # as `acknowledged`, without its call
             self.done += 1
             self._acknowledged = outcome
+            if self._durations_s is not None:
+                self._durations_s.append(outcome.elapsed_s)
         elif self._token is None or not self._token.replaced(outcome, self.done, now):
             self._judge_failure(outcome)
             self._end(now)
             return None
+        elif self._tally is not None:  # the request is sent again, with another access token
+            self._tally.failed(outcome)
         if self.done >= len(self.batches) or self.stopped or now >= self._stop_at or now >= self.lease_end:
             self._end(now)
             return None
@@ -335,6 +343,8 @@ class DeliverySender:
 
     def _end(self, now: float) -> None:
         self.elapsed_s = now - self._began_at
+        if self._tally is not None and self._durations_s:
+            self._tally.acknowledged(self.batches[: self.done], self._durations_s)
         self._ended(self)
 
     def _log_attempt(self, outcome: Outcome) -> None:
@@ -354,6 +364,8 @@ class DeliverySender:
         if isinstance(outcome, Failure) and outcome.code is FailureCode.SHUTDOWN:
             self.stopped = True  # this process aborted the request; its batch goes back to the lane
             return
+        if self._tally is not None:
+            self._tally.failed(outcome)
         self._failure = outcome
         self.verdict = judge(
             outcome,

@@ -37,6 +37,8 @@ from webhookd.flow.dispatch.request_quota import (
     SendSchedule,
 )
 from webhookd.flow.dispatch.task_message import DeliveryRef
+from webhookd.metrics.catalogue.worker import DELIVERIES_ENDED
+from workers.delivery.attempt_tally import AttemptTally
 from workers.delivery.delivery_sender import (
     Clocks,
     DeliverySender,
@@ -98,7 +100,7 @@ class Switch(Protocol):
 
 
 class TaskHandler:
-    """Shared by all task threads of a worker process."""
+    """Shared by all task threads of a worker process. `tally` is None if no attempts are counted."""
 
     def __init__(
         self,
@@ -110,7 +112,9 @@ class TaskHandler:
         report_sender: ReportSender,
         limits: SendLimits,
         clocks: Clocks,
+        tally: AttemptTally | None = None,
     ) -> None:
+        self._tally = tally
         self._switch = switch
         self._cache = cache
         self._claims = claims
@@ -171,6 +175,7 @@ class TaskHandler:
         for (ref, _), answer in zip(sendable, answers, strict=True):
             if isinstance(answer, NotNow):
                 _log.debug("delivery_paced", delivery=ref.id, subscription=ref.subscription, wait_s=answer.wait_s)
+                DELIVERIES_ENDED.inc("waiting")
                 wait_s = answer.wait_s * (1.0 + SPREAD * self._clocks.chance())
                 publish_retry(self._report_wait(ref, wait_s, answer.held_by), wait_s)
 
@@ -252,6 +257,7 @@ class TaskHandler:
             clocks=self._clocks,
             ended=lambda sender: self._report_sender.sender_ended(sender, sent),
             pacing=pacing,
+            tally=self._tally,
         )
         # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.
         sender.lease_end = claimed_at + self._limits.lease_s

@@ -18,7 +18,7 @@ def process(tmp_path: Path) -> Iterator[WorkerProcess]:
     """An embedded one."""
     settings = Settings.model_validate({"redis_url": "memory://", "database_url": f"sqlite:///{tmp_path}/webhookd.db"})
     edges = build_edges(settings)
-    yield WorkerProcess(settings, edges)
+    yield WorkerProcess(settings, edges, None)
     edges.close()
 
 
@@ -34,7 +34,7 @@ def test_unusable_proxy_raises_before_any_task(tmp_path: Path) -> None:
     settings = Settings.model_validate({**embedded, "egress_proxy": "socks5://user:secret@proxy:1080"})
     edges = build_edges(settings)
     with pytest.raises(UnusableSetting, match="EGRESS_PROXY"):
-        WorkerProcess(settings, edges)
+        WorkerProcess(settings, edges, None)
     edges.close()
 
 
