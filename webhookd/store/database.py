@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from psycopg2 import errors
 from sqlalchemy import text
@@ -12,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from webhookd.errors import SchemaMismatch, StoreUnavailable
 from webhookd.flow.access.caller import ALL_TENANTS, Scope
-from webhookd.store import tenant_scope
+from webhookd.metrics.service_calls import DATABASE, MeasuredCall
+from webhookd.store import measured_statements, tenant_scope
 from webhookd.store.engines import Bounds, first_line, pooled_engine
 from webhookd.store.secret_keys import NONE, SECRET_KEYS, SecretKeys
 from webhookd.store.tenant_scope import SCOPE, TenantSession
@@ -25,6 +27,10 @@ OTHER_TABLES = (
     errors.DuplicateColumn,
 )
 """Postgres' errors for what the schema does not have, and for what it has before a migration creates it."""
+
+
+Operation = Literal["transaction", "ping"]
+"""What a transaction is measured as; each value is a series of its own."""
 
 
 class Database:
@@ -40,16 +46,18 @@ class Database:
         self._secret_keys = secret_keys
         self._engine = pooled_engine(url, pool_size=pool_size, bounds=bounds or Bounds())
         tenant_scope.guard(self._engine)
+        measured_statements.measure(self._engine)
 
     @contextmanager
-    def transaction(self, scope: Scope = ALL_TENANTS) -> Iterator[Session]:
+    def transaction(self, scope: Scope = ALL_TENANTS, *, operation: Operation = "transaction") -> Iterator[Session]:
         """Open a session that commits on exit and rolls back on any error; it sees the rows of `scope`.
 
         Raises StoreUnavailable when the database is unreachable, too slow, or busy, and SchemaMismatch when it has
         other tables. If the answer to a commit is lost, it is unknown whether the commit happened. On SQLite the
-        transaction holds the write lock from its start: keep it short.
+        transaction holds the write lock from its start: keep it short. It is measured as `operation`, from the wait for
+        a connection to the end of the commit.
         """
-        with unavailable_errors(), self._session(scope) as session, session.begin():
+        with MeasuredCall(DATABASE, operation), unavailable_errors(), self._session(scope) as session, session.begin():
             yield session
 
     def _session(self, scope: Scope) -> Session:
@@ -58,7 +66,7 @@ class Database:
 
     def ping(self) -> None:
         """Run a trivial statement; raises StoreUnavailable."""
-        with self.transaction() as session:
+        with self.transaction(operation="ping") as session:
             session.execute(text("SELECT 1"))
 
     def close(self) -> None:
