@@ -1,4 +1,4 @@
-"""What is counted of a delivery's requests. The test feeds senders outcomes, and reads the metrics as Prometheus does."""
+"""What is counted of a delivery's requests. The test feeds senders outcomes, and reads as Prometheus does."""
 
 from dataclasses import replace
 
