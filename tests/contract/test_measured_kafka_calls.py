@@ -66,7 +66,7 @@ def call_everything(kafka: KafkaConnection, topic: str, timeout_s: float) -> Non
         lambda: offsets.offset_ranges([place], timeout_s),
         lambda: offsets.end_offsets([place], timeout_s),
         lambda: watch.describe([topic]),
-        lambda: DeadLetterTopics(kafka).append(topic, [dead_letter()], timeout_s),
+        lambda: DeadLetterTopics(kafka).append(topic, [dead_letter("s1")], timeout_s),
     ]
     for call in calls:
         with suppress(KafkaUnavailable, KafkaException, Conflict):

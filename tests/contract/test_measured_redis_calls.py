@@ -91,8 +91,8 @@ def test_calls_of_an_unreachable_redis_have_failed(closed_port: int, prefix: str
 
 def test_rate_limits_and_notifications_are_measured(redis_url: str, prefix: str, live_metrics: LiveMetrics) -> None:
     limits, notifier = RedisRateLimits(parse(redis_url), prefix), ChangeNotifier(parse(redis_url), key_prefix=prefix)
-    limits.take("key", Rate("test", 10))
-    notifier.publish(SubscriptionChanged("s1", 1))
+    limits.take("key", Rate(name="test", requests=10))
+    notifier.publish(SubscriptionChanged(id="s1", version=1))
     limits.close()
     notifier.close()
     seen = live_metrics.read()
