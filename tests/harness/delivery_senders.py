@@ -18,7 +18,8 @@ from webhookd.flow.dispatch.request_quota import PermitRequest
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.attempt_tally import AttemptTally
-from workers.delivery.delivery_sender import Clocks, DeliverySender, RequestTemplate, SendLimits
+from workers.delivery.delivery_sender import DeliverySender, RequestTemplate
+from workers.delivery.send_limits import Clocks, SendLimits
 
 LIMITS = SendLimits(budget_s=0.5, deadline_s=15.0, lease_s=5.0)
 SECRET = "a secret of the subscription"

@@ -17,12 +17,13 @@ records, and may accept a part of it
 While it waits for an access token, or until a request may begin, it has no exchange; it is submitted again.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from webhookd import logs
-from webhookd.clock import Monotonic, WallClock
 from webhookd.errors import StoreUnavailable, UnusableSubscription
+from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
 from webhookd.flow.attempt.endpoint_certificate import ReportedCertificate
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
@@ -46,13 +47,14 @@ from webhookd.flow.attempt.tls_options import OPERATORS
 from webhookd.flow.attempt.verification import VerificationRequest
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.trace_headers import trace_headers
-from webhookd.flow.destination import LONGEST_TIMEOUT_S, Tls
+from webhookd.flow.destination import Tls
 from webhookd.flow.dispatch.request_quota import Quota, SendSchedule, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.access_tokens import TokenSource
 from workers.delivery.attempt_tally import AttemptTally
 from workers.delivery.request_token import RequestToken
+from workers.delivery.send_limits import Clocks, SendLimits
 
 SUCCESS_BODY_BYTES = 2048
 """How much of the body of a 2xx response is kept. Every report has one, and few people read them."""
@@ -102,43 +104,12 @@ class RequestTemplate:
     tokens: TokenSource | None = None
     certificate: ReportedCertificate | None = None
     verification: VerificationRequest | None = None
+    tenant: str = DEFAULT_TENANT
 
 
 TemplateResult = RequestTemplate | StoreUnavailable | UnusableSubscription | None
 """What the search for a delivery's template returns: the template; None if the delivery is stale; the error if the row
 cannot be read, decrypted or used."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendLimits:
-    """How long one delivery may take: `budget_s` in total, `deadline_s` per exchange, `lease_s` between two reports.
-
-    If `log_attempts` is True, each exchange is logged.
-    """
-
-    budget_s: float
-    deadline_s: float
-    lease_s: float
-    retry_time_scale: float = 1.0
-    log_attempts: bool = False
-
-    @property
-    def lost_after_s(self) -> float:
-        """A sender that has not ended after this time is lost: even the slowest one has ended and reported by then.
-
-        That one waits for an access token, gets 401, waits for another token, and sends the request again.
-        """
-        twice_s = 2 * (self.deadline_s + max(self.deadline_s, LONGEST_TIMEOUT_S))
-        return self.budget_s + twice_s + 2 * self.lease_s + 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clocks:
-    """The clocks and the source of random numbers in [0, 1)."""
-
-    monotonic: Monotonic
-    wall: WallClock
-    chance: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +142,7 @@ class DeliverySender:
         self.ref = ref
         self.batches = batches
         self.target = template.target
+        self.tenant = template.tenant
         self.deadline_s = template.timeout_s or limits.deadline_s
         self.done = 0
         self.stopped = False
@@ -180,18 +152,18 @@ class DeliverySender:
         self._attempt_line = ATTEMPT % (ref.failures + ref.attempt + 1)
         self._traced = ref.traced and template.trace
         # What most subscriptions do not use is asked for once in a delivery, not for each request.
-        self._observes = limits.log_attempts or template.tokens is not None
+        self._log_attempts = _log.is_enabled_for(logging.DEBUG)
+        self._observes = self._log_attempts or template.tokens is not None
         self._waits = pacing is not None or template.tokens is not None
         self._has_more_lines = self._traced or template.signer is not None or template.tokens is not None
         self._time_scale = limits.retry_time_scale
-        self._log_attempts = limits.log_attempts
         self._clocks = clocks
         self._ended = ended
         self._pacing = pacing
         self._token = RequestToken(template.tokens) if template.tokens else None
         self._token_wanted_at: float | None = None
         self._permit_wanted_at: float | None = None
-        self._paced_s = 0.0
+        self.paced_s = 0.0
         self._began_at = clocks.monotonic()
         self._stop_at = self._began_at + limits.budget_s
         self.elapsed_s = 0.0
@@ -270,8 +242,8 @@ class DeliverySender:
         if wait_s <= 0:
             pacing.schedule.begun(records)
             return True
-        self._paced_s += wait_s
-        if self.done and self._paced_s > LONGEST_PACED_S:
+        self.paced_s += wait_s
+        if self.done and self.paced_s > LONGEST_PACED_S:
             self._end(now)
             return False
         self._permit_wanted_at = now
@@ -314,6 +286,16 @@ class DeliverySender:
     def failure_code(self) -> str:
         """The code of the failure that stopped it; empty when nothing failed."""
         return failure_code(self._failure) if self._failure is not None else ""
+
+    @property
+    def last_outcome(self) -> Outcome | None:
+        """The failure that stopped it, else the last acknowledgement; None before the first one."""
+        return self._failure or self._acknowledged
+
+    @property
+    def failure_detail(self) -> str:
+        """What webhookd says about a failure without a response, without secrets; else empty."""
+        return self._masked_detail(self._failure) if isinstance(self._failure, Failure) else ""
 
     def _request(self, batch: Batch) -> bytes:
         """The request of this attempt, with the time of this attempt in its timestamp and in its signature."""
@@ -385,8 +367,11 @@ class DeliverySender:
             head, body = uncompressed(outcome.head, outcome.body)
             head, body = self._template.mask.masked(head), self._template.mask.masked(body[:body_bytes])
             return LoggedExchange(at, webhook_id, outcome.status, head, body, error, attempt=attempt)
-        detail = self._template.mask.masked(outcome.detail.encode()).decode()
+        detail = self._masked_detail(outcome)
         return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=detail, attempt=attempt)
+
+    def _masked_detail(self, failure: Failure) -> str:
+        return self._template.mask.masked(failure.detail.encode()).decode()
 
     def _attempt_of(self, index: int) -> int:
         """Which attempt a batch has here, from 1; only the first batch of a delivery may have failed before."""

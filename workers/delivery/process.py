@@ -39,9 +39,11 @@ from workers.coordination_clock import CoordinationClock
 from workers.delivery.access_tokens import TokenSources
 from workers.delivery.attempt_tally import AttemptTally
 from workers.delivery.change_watch import ChangeWatch
-from workers.delivery.delivery_sender import Clocks, SendLimits
+from workers.delivery.delivery_log import DeliveryLog
 from workers.delivery.heartbeat import Heartbeat, WorkerErrors, WorkerInfo
+from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
+from workers.delivery.send_limits import Clocks, SendLimits
 from workers.delivery.subscription_cache import SubscriptionCache
 from workers.delivery.task_handler import PublishRetry, TaskHandler
 from workers.delivery.tasks import register, register_verification
@@ -97,6 +99,7 @@ class WorkerProcess:
             certificates=self._exchanges.certificate,
             origin=settings.verification_origin,
         )
+        self._worker_id = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         self._stopping = False
         self.app: Celery = build_celery(settings)
         register(self.app, lambda: self, CoordinationClock(edges.coordination.now, clock.monotonic))
@@ -105,7 +108,7 @@ class WorkerProcess:
     def start(self, *, queues: Sequence[str], threads: int, stuck: Callable[[], None]) -> None:
         """Start the heartbeat of a worker that consumes these queues; it calls `stuck` when the worker is stuck."""
         info = WorkerInfo(
-            worker_id=f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}",
+            worker_id=self._worker_id,
             queues=tuple(queues),
             threads=threads,
             tasks_held=ETA_LIMIT,
@@ -215,9 +218,9 @@ class WorkerProcess:
             claims=self._edges.coordination,
             exchanges=self._exchanges,
             report_sender=self._report_sender,
+            observers=Observers(log=DeliveryLog(self._worker_id, settings.log_delivered_ratio), tally=self._tally),
             limits=limits,
             clocks=clocks,
-            tally=self._tally,
         )
         verification = VerificationHandler(
             switch=self._change_watch,
@@ -261,5 +264,4 @@ def send_limits(settings: Settings) -> SendLimits:
         deadline_s=settings.request_deadline_s,
         lease_s=settings.lease_s,
         retry_time_scale=settings.retry_time_scale,
-        log_attempts=settings.log_level.lower() == "debug",
     )

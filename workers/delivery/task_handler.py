@@ -38,16 +38,10 @@ from webhookd.flow.dispatch.request_quota import (
 )
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.metrics.catalogue.worker import DELIVERIES_ENDED
-from workers.delivery.attempt_tally import AttemptTally
-from workers.delivery.delivery_sender import (
-    Clocks,
-    DeliverySender,
-    Pacing,
-    RequestTemplate,
-    SendLimits,
-    TemplateResult,
-)
+from workers.delivery.delivery_sender import DeliverySender, Pacing, RequestTemplate, TemplateResult
+from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
+from workers.delivery.send_limits import Clocks, SendLimits
 
 SPREAD = 0.25
 """The waits of deliveries whose quota is used up are made longer by a random part of this."""
@@ -100,7 +94,7 @@ class Switch(Protocol):
 
 
 class TaskHandler:
-    """Shared by all task threads of a worker process. `tally` is None if no attempts are counted."""
+    """Shared by all task threads of a worker process."""
 
     def __init__(
         self,
@@ -110,16 +104,16 @@ class TaskHandler:
         claims: Claims,
         exchanges: Exchanges,
         report_sender: ReportSender,
+        observers: Observers,
         limits: SendLimits,
         clocks: Clocks,
-        tally: AttemptTally | None = None,
     ) -> None:
-        self._tally = tally
         self._switch = switch
         self._cache = cache
         self._claims = claims
         self._exchanges = exchanges
         self._report_sender = report_sender
+        self._observers = observers
         self._limits = limits
         self._clocks = clocks
 
@@ -145,7 +139,7 @@ class TaskHandler:
             sender = self._next(ended)
             if sender is None:
                 continue
-            _log_end(sender)
+            self._observers.log.ended(sender)
             if isinstance(sender.verdict, RetryAt):
                 publish_retry(_next_attempt(sender), sender.verdict.wait_s)
 
@@ -257,7 +251,7 @@ class TaskHandler:
             clocks=self._clocks,
             ended=lambda sender: self._report_sender.sender_ended(sender, sent),
             pacing=pacing,
-            tally=self._tally,
+            tally=self._observers.tally,
         )
         # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.
         sender.lease_end = claimed_at + self._limits.lease_s
@@ -301,21 +295,3 @@ def _next_attempt(sender: DeliverySender) -> DeliveryRef:
         unreported_s=0.0,
         failures=sender.failures_before,
     )
-
-
-def _log_end(sender: DeliverySender) -> None:
-    """Log one line for each delivery that succeeded or went back to its lane, and one for each failed attempt."""
-    ref = sender.ref
-    facts = {
-        "subscription": ref.subscription,
-        "lanes": list(ref.lanes),
-        "delivery": ref.id,
-        "attempt": ref.attempt,
-        "batches": sender.done,
-    }
-    if sender.failure_code:
-        wait_s = round(sender.verdict.wait_s, 1) if isinstance(sender.verdict, RetryAt) else None
-        _log.warning("attempt_failed", code=sender.failure_code, retry_in_s=wait_s, **facts)
-    else:
-        # A stop, or a new epoch, may come before the first response.
-        _log.info("delivered" if sender.done else "delivery_returned", sending_s=round(sender.elapsed_s, 6), **facts)
