@@ -5,6 +5,7 @@ Real: all processes. Oracles: the receiver, and what Prometheus reads.
 
 from collections.abc import Callable, Iterator
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ WORKER = "worker-2"
 REFUSED_ADDRESS = "127.0.0.2"
 """The API lets a subscription have it; the worker does not connect to it."""
 
-NO_RETRY = {"retries": 0, "retry": {"on_exhausted": "dead_letter"}}
+NO_RETRY: dict[str, Any] = {"retries": 0, "retry": {"on_exhausted": "dead_letter"}}
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,16 @@
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from tests.harness.coordination import REPLY, ref
+from tests.harness.lanes import accumulator, fill
 from tests.harness.live_metrics import LiveMetrics
 from webhookd.edges.change_notifications import ChangeNotifier
+from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.edges.redis_rate_limits import RedisRateLimits
 from webhookd.edges.redis_url import parse
@@ -17,8 +21,14 @@ from webhookd.flow.access.rate_limit import Rate
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.control.change_notification import SubscriptionChanged
 from webhookd.flow.dispatch.coordination import Publication, ReportFlush
+from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
+from webhookd.settings import Settings
+from workers.celery_app import build_celery
+from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
+from workers.task_names import FIRST
 
+PATIENCE_S = 30.0
 COUNT = "webhookd_call_duration_seconds_count"
 ERRORS = "webhookd_call_errors_total"
 
@@ -97,3 +107,23 @@ def test_rate_limits_and_notifications_are_measured(redis_url: str, prefix: str,
     notifier.close()
     seen = live_metrics.read()
     assert {one.labels["operation"]: one.value for one in seen.series(COUNT)} == {"rate_limit": 1, "notify": 1}
+
+
+def test_task_that_cannot_be_published_has_failed(closed_port: int, tmp_path: Path, live_metrics: LiveMetrics) -> None:
+    app = build_celery(
+        Settings(redis_url=f"redis://127.0.0.1:{closed_port}/0", database_url=f"sqlite:///{tmp_path}/no")
+    )
+    unknown: SimpleQueue[Delivery] = SimpleQueue()
+    publisher = TaskPublisher(app, MemoryCoordination(), on_unknown=lambda deliveries: unknown.put(deliveries[0]))
+    made = accumulator()
+    fill(made, 0, [7])
+    (delivery,) = made.ready(1e6)
+    delivery.queue = FIRST
+    publisher.start()
+    publisher.publish([Outgoing(delivery, delivery.ref("ingest-1"), alone=False)])
+    assert unknown.get(timeout=PATIENCE_S) is delivery
+    publisher.stop(PATIENCE_S)
+    app.close()
+    seen = live_metrics.read()
+    assert seen.value(ERRORS, service="redis", operation="publish", code="queue_unavailable") == 1
+    assert seen.value(COUNT, service="redis", operation="publish") == 1

@@ -8,7 +8,7 @@ KAFKA       requests beside reading: offsets, metadata, copies of dead    KafkaU
             letters
 
 Other errors are no failures of the service: a row that does not exist, a consumer group that has members. A measured
-call costs about 3 µs, and 0.4 µs while no metrics are served.
+call costs about 4 µs, and less than 1 µs while no metrics are served.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 from psycopg2 import errors
 from sqlalchemy import text
@@ -29,10 +28,6 @@ OTHER_TABLES = (
 """Postgres' errors for what the schema does not have, and for what it has before a migration creates it."""
 
 
-Operation = Literal["transaction", "ping"]
-"""What a transaction is measured as; each value is a series of its own."""
-
-
 class Database:
     """The tables behind one engine; made after a fork, used from any thread.
 
@@ -49,24 +44,27 @@ class Database:
         measured_statements.measure(self._engine)
 
     @contextmanager
-    def transaction(self, scope: Scope = ALL_TENANTS, *, operation: Operation = "transaction") -> Iterator[Session]:
+    def transaction(self, scope: Scope = ALL_TENANTS) -> Iterator[Session]:
         """Open a session that commits on exit and rolls back on any error; it sees the rows of `scope`.
 
         Raises StoreUnavailable when the database is unreachable, too slow, or busy, and SchemaMismatch when it has
         other tables. If the answer to a commit is lost, it is unknown whether the commit happened. On SQLite the
-        transaction holds the write lock from its start: keep it short. It is measured as `operation`, from the wait for
-        a connection to the end of the commit.
+        transaction holds the write lock from its start: keep it short. It is measured from the wait for a connection to
+        the end of the commit.
         """
-        with MeasuredCall(DATABASE, operation), unavailable_errors(), self._session(scope) as session, session.begin():
+        with MeasuredCall(DATABASE, "transaction"), unavailable_errors(), self._begun(scope) as session:
             yield session
 
-    def _session(self, scope: Scope) -> Session:
+    @contextmanager
+    def _begun(self, scope: Scope) -> Iterator[Session]:
         kind = Session if scope.tenant is None else TenantSession
-        return kind(self._engine, expire_on_commit=False, info={SCOPE: scope, SECRET_KEYS: self._secret_keys})
+        info = {SCOPE: scope, SECRET_KEYS: self._secret_keys}
+        with kind(self._engine, expire_on_commit=False, info=info) as session, session.begin():
+            yield session
 
     def ping(self) -> None:
         """Run a trivial statement; raises StoreUnavailable."""
-        with self.transaction(operation="ping") as session:
+        with MeasuredCall(DATABASE, "ping"), unavailable_errors(), self._begun(ALL_TENANTS) as session:
             session.execute(text("SELECT 1"))
 
     def close(self) -> None:
