@@ -1,33 +1,19 @@
 """The metrics of the test's own process, as Prometheus would read them."""
 
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from prometheus_client import generate_latest
-
-from tests.harness.metrics import Scrape, parsed
-from webhookd.metrics.declaration import EVERY
+from tests.harness.metrics import Scrape
 from webhookd.metrics.exposition import Exposition, Source
 
 
+@dataclass(frozen=True, slots=True)
 class LiveMetrics:
-    """A context in which everything is counted, as if this process were API, ingest and worker. One at a time."""
+    """Everything is counted, as if this were API, ingest and worker. `read` returns the values of the moment."""
 
-    def __enter__(self) -> Self:
-        self.errors: list[Exception] = []
-        self._exposition = Exposition(EVERY, self.errors.append)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._exposition.close()
-        assert kind is not None or not self.errors, f"a source has failed: {self.errors}"
+    read: Callable[[], Scrape]
+    exposition: Exposition
 
     def add_source(self, source: Source) -> None:
         """Serve the samples of a source, too."""
-        self._exposition.add_source(source)
-
-    def read(self) -> Scrape:
-        """The values of this moment."""
-        return parsed(generate_latest(self._exposition.registry).decode())
+        self.exposition.add_source(source)

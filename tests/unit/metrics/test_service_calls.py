@@ -3,6 +3,7 @@
 import pytest
 
 from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import exposed
 from webhookd.errors import (
     Conflict,
     KafkaAuthenticationFailed,
@@ -97,5 +98,5 @@ def test_failure_without_an_error_is_counted(live_metrics: LiveMetrics) -> None:
 
 def test_nothing_is_counted_while_metrics_are_off() -> None:
     raising(REDIS, QueueUnavailable())
-    with LiveMetrics() as live:
-        assert live.read().series(ERRORS) == []
+    with exposed() as (read, _):
+        assert read().series(ERRORS) == []
