@@ -12,7 +12,7 @@ import pytest
 from stack.free_ports import free_ports
 from tests.acceptance.conftest import Starts
 from tests.harness.metrics import Scrape, scrape, wait_metric
-from tests.harness.pipeline import PATIENCE_S, Pipeline
+from tests.harness.pipeline import PATIENCE_S, Pipeline, until
 from tests.harness.receiver import OK, Receiver, Request, status
 from webhookd.flow.dispatch.queue_names import FIRST, RETRY
 
@@ -34,6 +34,7 @@ NO_RETRY: dict[str, Any] = {"retries": 0, "retry": {"on_exhausted": "dead_letter
 def service(start_pipeline: Starts) -> Iterator[Pipeline]:
     """Requests time out soon, and the worker's rules are stricter than those of the API."""
     with start_pipeline(WEBHOOKD_REQUEST_DEADLINE_S="1.5") as pipeline:
+        until(lambda: '"event":"worker_ready"' in pipeline.log("worker"), "the worker consumes its queues")
         pipeline.terminate("worker")
         pipeline.start(WORKER, WEBHOOKD_EGRESS_FORBID=f'["{REFUSED_ADDRESS}/32"]')
         yield pipeline
