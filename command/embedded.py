@@ -45,7 +45,7 @@ class EmbeddedService:
         rotate_all(self._edges.database)  # an earlier version has stored header values that are not encrypted
         self._metrics = MetricsServer(settings, EVERY)
         self._notifier = ChangeNotifier(address_of(settings), key_prefix=settings.redis_key_prefix)
-        self._process = WorkerProcess(settings, self._edges)
+        self._process = WorkerProcess(settings, self._edges, self._metrics.sources)
         self._worker = EmbeddedWorker(self._process.app, THREADS)
         self.mismatch: ClusterMismatch | None = None
         """The error if the brokers belong to another cluster than the one in the database; then nothing is read."""

@@ -54,7 +54,7 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     edges = build_edges(settings)
     start_or_exit(SchemaWatch(edges.database, lambda error: ShutdownSignals.exit_process(schema_exit_code(error))))
     metrics = MetricsServer(settings, frozenset({Process.WORKER}))
-    process = WorkerProcess(settings, edges)
+    process = WorkerProcess(settings, edges, metrics.sources)
     watch = ServiceWatch(
         [watched_database(settings, edges.database.ping), watched_redis(settings, edges.coordination.ping)]
     )

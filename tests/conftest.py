@@ -13,6 +13,8 @@ from stack.errors import NotStarted
 from stack.pgbouncer import PgBouncer
 from stack.service_group import ServiceGroup
 from tests.harness.file_order import in_running_order
+from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import exposed
 from tests.harness.services import SERVICES, missing_service, required_service
 
 FIXTURE_OF_SERVICE = {"kafka": "kafka_bootstrap", "redis": "redis_url", "postgres": "postgres_url"}
@@ -104,6 +106,13 @@ def _logs_are_not_configured() -> Iterator[None]:
     """Take back what a command that ran in this process has configured: its level would hide lines."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def live_metrics() -> Iterator[LiveMetrics]:
+    """The metrics that this test's own code counts, from now on."""
+    with exposed() as (read, exposition):
+        yield LiveMetrics(read, exposition)
 
 
 @pytest.fixture(scope="session")

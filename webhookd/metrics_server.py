@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from webhookd import __version__, logs
 from webhookd.metrics.catalogue.services import BUILD_INFO
 from webhookd.metrics.declaration import Process
-from webhookd.metrics.exposition import Exposition, Source
+from webhookd.metrics.exposition import Exposition, Source, Sources
 from webhookd.metrics.scrape_application import scrape_application
 from webhookd.settings import Settings
 
@@ -61,6 +61,11 @@ class MetricsServer:
         """The port that it listens on; 0 while it listens on none."""
         self.listening = threading.Event()
         """Set when it has begun to listen; for tests."""
+
+    @property
+    def sources(self) -> Sources | None:
+        """Where the parts of the process add their sources; None while metrics are off, so that they count nothing."""
+        return self._exposition
 
     def add_source(self, source: Source) -> None:
         """Serve the samples of a source, too."""

@@ -17,7 +17,10 @@ from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication, Report
 from webhookd.flow.dispatch.request_quota import PermitRequest
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
-from workers.delivery.delivery_sender import Clocks, DeliverySender, RequestTemplate, SendLimits
+from workers.delivery.attempt_tally import AttemptTally
+from workers.delivery.delivery_sender import DeliverySender, RequestTemplate
+from workers.delivery.request_observers import RequestObservers
+from workers.delivery.send_limits import Clocks, SendLimits
 
 LIMITS = SendLimits(budget_s=0.5, deadline_s=15.0, lease_s=5.0)
 SECRET = "a secret of the subscription"
@@ -86,6 +89,7 @@ class SenderScene:
         self.limits = SendLimits(budget_s=budget_s, deadline_s=LIMITS.deadline_s, lease_s=LIMITS.lease_s)
         self.clocks = Clocks(monotonic=lambda: self.now, wall=lambda: self.wall, chance=lambda: MIDDLE)
         self.ended: list[DeliverySender] = []
+        self.tally: AttemptTally | None = None
 
     def sender(
         self,
@@ -106,6 +110,7 @@ class SenderScene:
             limits=self.limits,
             clocks=self.clocks,
             ended=ended or self.ended.append,
+            observers=RequestObservers(tally=self.tally),
         )
 
     @staticmethod

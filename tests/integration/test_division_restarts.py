@@ -66,7 +66,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.edges = build_edges(settings)
-        self._worker_process = WorkerProcess(settings, self.edges)
+        self._worker_process = WorkerProcess(settings, self.edges, None)
         self._worker = EmbeddedWorker(self._worker_process.app, THREADS)
         self._worker.start()
         self._worker_process.start(queues=list(QUEUES.values()), threads=THREADS, stuck=lambda: None)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from tests.harness.live_metrics import LiveMetrics
 from webhookd.edges.http_client.egress_guard import EgressGuard, egress_policy
 from webhookd.errors import UnusableSetting, UnusableSettings
 from webhookd.flow.attempt.exchange_result import FailureCode
@@ -69,3 +70,17 @@ def test_tenant_reads_the_rule_and_the_log_has_the_address() -> None:
         ("address_refused", "intern.example", "10.1.2.3", "private")
     ]
     assert guard.address_refusal("0x0a.1", "10.0.0.1") == (FailureCode.ADDRESS_REFUSED, "10.0.0.1 is private")
+
+
+def test_every_refusal_is_counted_also_without_its_log_line(live_metrics: LiveMetrics) -> None:
+    guard = EgressGuard(policy=egress_policy(Settings.model_validate({"egress_forbid_ports": "81"})), clock=lambda: 0.0)
+    for _ in range(3):
+        guard.address_refusal("intern.example", "10.1.2.3")
+        guard.url_refusal(Target.parse("http://x.example:81/"))
+    guard.address_refusal("public.example", "93.184.216.34")
+    guard.url_refusal(Target.parse("http://x.example/"))
+    seen = live_metrics.read().series("webhookd_egress_refusals_total")
+    assert {(one.labels["code"], one.labels["rule"]): one.value for one in seen} == {
+        ("address_refused", "private"): 3,
+        ("url_refused", "port_forbidden"): 3,
+    }

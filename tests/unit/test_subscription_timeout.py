@@ -10,7 +10,7 @@ from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.destination import LONGEST_TIMEOUT_S, RequestLimits
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
-from workers.delivery.delivery_sender import SendLimits
+from workers.delivery.send_limits import SendLimits
 
 OWN_S = 40.0
 

@@ -33,6 +33,7 @@ from webhookd.flow.control.change_notification import (
     PoliciesChanged,
     SubscriptionChanged,
 )
+from webhookd.metrics.service_calls import REDIS, measured
 
 EXCHANGE: Final = "webhookd.subscriptions"
 SEND_TIMEOUT_S: Final = 0.4
@@ -67,6 +68,7 @@ class ChangeNotifier:
         self._connection: Connection | None = None
         self._lock = threading.Lock()
 
+    @measured(REDIS, "notify")
     def publish(self, notification: ChangeNotification) -> None:
         """Publish to every subscriber. Raises QueueUnavailable after about a second at most."""
         if not self._lock.acquire(timeout=LOCK_TIMEOUT_S):

@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from webhookd import logs
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.flow.dead_letter import CopyFailure, DeadLetter, FailedCopy
+from webhookd.metrics.service_calls import KAFKA, MeasuredCall, call_failed
 
 FAILURES: Final = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: CopyFailure.MISSING,
@@ -63,7 +64,8 @@ class DeadLetterTopics:
         Returns those that the topic did not accept. A dead letter without an answer in time may still be in the topic.
         """
         producer = self._open()
-        failed, reported = _produce_all(producer, topic, dead_letters, timeout_s)
+        with MeasuredCall(KAFKA, "produce"):
+            failed, reported = _produce_all(producer, topic, dead_letters, timeout_s)
         if any(error.fatal() for error in failed.values()):
             self._producer = None  # a fatal error: this producer cannot be used any more
         left = [index for index in range(len(dead_letters)) if index in failed or index not in reported]
@@ -72,7 +74,10 @@ class DeadLetterTopics:
         _log.warning(
             "dead_letters_not_copied", topic=topic, count=len(left), detail=str(next(iter(failed.values()), ""))
         )
-        return self._with_reasons(producer, topic, [(dead_letters[index], failed.get(index)) for index in left])
+        copies = self._with_reasons(producer, topic, [(dead_letters[index], failed.get(index)) for index in left])
+        if any(copy.failure is CopyFailure.NO_ANSWER for copy in copies):
+            call_failed(KAFKA, "produce")
+        return copies
 
     def _with_reasons(
         self, producer: Producer, topic: str, left: Sequence[tuple[DeadLetter, KafkaError | None]]

@@ -31,6 +31,7 @@ from webhookd.edges.topic_write_rules import topic_write_rules
 from webhookd.errors import Conflict, GroupDenied, KafkaUnavailable, TopicDenied
 from webhookd.flow.offsets.position import Committed, Partition
 from webhookd.flow.offsets.topic_metadata import TopicRules, TopicSample
+from webhookd.metrics.service_calls import KAFKA, measured
 
 Offsets = Mapping[str, Mapping[int, int]]
 """Offsets by topic and partition."""
@@ -87,6 +88,7 @@ class KafkaAdmin:
         self._admin_client: ExplainingAdmin | None = None
         self._lock = threading.Lock()
 
+    @measured(KAFKA, "end_offsets")
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
         """Return the current end offset of each topic's partitions; {} for a topic that does not exist.
 
@@ -97,6 +99,7 @@ class KafkaAdmin:
         budget = _Budget(timeout_s)
         return {topic: self._end_offsets_retrying(topic, budget) for topic in topics}
 
+    @measured(KAFKA, "topic_ids")
     def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
         """Return the UUID of each topic that exists; topics whose UUID the brokers do not report are left out.
 
@@ -110,10 +113,12 @@ class KafkaAdmin:
             raise TopicDenied(min(seen.denied))
         return dict(seen.ids)
 
+    @measured(KAFKA, "topic_rules")
     def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
         """Return the rules for writing to a topic; what the brokers do not report in time is None."""
         return topic_write_rules(self._client(), topic, timeout_s)
 
+    @measured(KAFKA, "commit")
     def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
         """Commit offsets of a group without members.
 
@@ -126,6 +131,7 @@ class KafkaAdmin:
             timeout_s,
         )
 
+    @measured(KAFKA, "committed")
     def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
         """Return what the group has committed in these topics; partitions without a commit are left out.
 
@@ -147,11 +153,13 @@ class KafkaAdmin:
             if place.offset >= 0
         }
 
+    @measured(KAFKA, "commit")
     def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
         """Commit these offsets again with their metadata; the group must not have members (Conflict)."""
         places = [TopicPartition(p.topic, p.number, at.offset, at.metadata) for p, at in commits.items()]
         self._commit(group, places, timeout_s)
 
+    @measured(KAFKA, "join_briefly")
     def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
         """Join a group and leave it at once; nothing is committed.
 
@@ -206,6 +214,7 @@ class KafkaAdmin:
         while (again := self._commit_once(group, positions, budget)) is not None:
             budget.wait(again)
 
+    @measured(KAFKA, "delete_group")
     def delete_group(self, group: str, timeout_s: float) -> None:
         """Delete a group and its offsets; a missing group is no error. Raises Conflict when it has members."""
         budget = _Budget(timeout_s)
@@ -219,6 +228,7 @@ class KafkaAdmin:
             if _code(error) != KafkaError.GROUP_ID_NOT_FOUND:
                 raise self._as_webhookd_error(error) from error
 
+    @measured(KAFKA, "samples")
     def samples(self, group: str, topics: Sequence[str], count: int, timeout_s: float) -> dict[str, TopicSample]:
         """Return for each topic whether it exists, and the values of its last records, `count` at most.
 
@@ -235,10 +245,12 @@ class KafkaAdmin:
                 found[topic] = TopicSample(denied=True)
         return found | self._last_records(group, {topic: at for topic, at in ends.items() if at}, count, budget)
 
+    @measured(KAFKA, "ping")
     def ping(self, timeout_s: float) -> None:
         """Check that a broker answers. Raises KafkaUnavailable."""
         self._metadata(_Budget(timeout_s))
 
+    @measured(KAFKA, "cluster_id")
     def cluster_id(self, timeout_s: float) -> str:
         """Return the cluster's id; empty for a cluster that has none to compare."""
         return cluster_id_of(self._metadata(_Budget(timeout_s)))

@@ -15,6 +15,7 @@ from webhookd.edges.kafka_admin import NO_TOPIC
 from webhookd.edges.kafka_connection import ExplainingAdmin, KafkaConnection
 from webhookd.edges.kafka_topics import cluster_id_of
 from webhookd.errors import KafkaUnavailable
+from webhookd.metrics.service_calls import KAFKA, measured
 
 MIN_REQUEST_S = 0.1
 """The timeout of the request when fetching the addresses has used up the time."""
@@ -31,6 +32,7 @@ class KafkaProbe:
         self._addresses_stale = True
         self._lock = Lock()
 
+    @measured(KAFKA, "cluster_id")
     def cluster_id(self, timeout_s: float) -> str:
         """Return the cluster's id, from a broker at its advertised address; empty for a cluster that has none.
 

@@ -23,6 +23,7 @@ from webhookd import logs
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.flow.offsets.commit_metadata import decode
 from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
+from webhookd.metrics.service_calls import KAFKA, measured
 
 ANSWER_S: Final = 1.0
 """How long librdkafka may take, after a request's timeout, to report the partitions that are still unanswered."""
@@ -48,6 +49,7 @@ class PartitionOffsets:
         self._kafka = kafka
         self._client = kafka.admin(CONFIG)
 
+    @measured(KAFKA, "committed", (KafkaException,))
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
     ) -> dict[Partition, OffsetAndMetadata | None]:
@@ -64,6 +66,7 @@ class PartitionOffsets:
             consumer.close()
         return {Partition(place.topic, place.partition): _committed_of(place) for place in found if place.error is None}
 
+    @measured(KAFKA, "offset_ranges")
     def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
         """Return the first and end offset of these partitions, without those whose leader does not answer in time."""
         first = self._list_offsets(partitions, OffsetSpec.earliest(), timeout_s)
@@ -72,6 +75,7 @@ class PartitionOffsets:
         firsts, ends = dict(_results(first)), dict(_results(end))
         return {place: OffsetRange(first=firsts[place], end=ends[place]) for place in firsts if place in ends}
 
+    @measured(KAFKA, "end_offsets")
     def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
         """Return the end offset of these partitions, without those whose leader does not answer in time."""
         requests = self._list_offsets(partitions, OffsetSpec.latest(), timeout_s)

@@ -35,6 +35,7 @@ from webhookd.flow.dispatch.queue_names import QUEUES
 from webhookd.flow.dispatch.request_quota import PermitRequest, Permitted
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHeartbeat
+from webhookd.metrics.service_calls import REDIS, measured
 
 _log = logs.get(__name__)
 
@@ -106,6 +107,7 @@ class RedisCoordination:
         self._write_heartbeat = self._redis.register_script(redis_scripts.WRITE_HEARTBEAT)
         self._live_workers = self._redis.register_script(redis_scripts.LIVE_WORKERS)
 
+    @measured(REDIS, "make_claimable")
     def make_claimable(self, publications: Sequence[Publication]) -> None:
         """Make deliveries claimable. Repeating it for a delivery keeps an existing claim."""
         with self._answering:
@@ -115,6 +117,7 @@ class RedisCoordination:
                 keys=[self._claims, self._payloads], args=[msgspec.msgpack.encode(index), PAYLOAD_TTL_S, *payloads]
             )
 
+    @measured(REDIS, "claim")
     def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
         """Claim the deliveries of one task, all of one ingest process, and report to it which ones started.
 
@@ -138,6 +141,7 @@ class RedisCoordination:
             )
             return [_verdict(answer, ref, request) for answer, ref, request in zip(answers, refs, needed, strict=True)]
 
+    @measured(REDIS, "are_current")
     def are_current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
         """Whether each delivery is still the current one of its lanes."""
         with self._answering:
@@ -154,6 +158,7 @@ class RedisCoordination:
         ends = list(accumulate(len(ref.lanes) for ref in refs))
         return [all(good[end - len(ref.lanes) : end]) for ref, end in zip(refs, ends, strict=True)]
 
+    @measured(REDIS, "send_reports")
     def send_reports(self, flush: ReportFlush) -> None:
         """Add reports, and store or delete payloads, in one MULTI. Before that, give back permits.
 
@@ -172,6 +177,7 @@ class RedisCoordination:
                 pipe.expire(self._reports + reply, STREAM_TTL_S)
             pipe.execute()
 
+    @measured(REDIS, "read_reports", waits=True)
     def read_reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
         """Return the reports after `after` ("0" for all), and where to continue; waits up to `wait_s` for one.
 
@@ -203,12 +209,14 @@ class RedisCoordination:
             return "0"
         return after if _number_of(reached.decode()) >= _number_of(after) else "0"
 
+    @measured(REDIS, "revoke")
     def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make stale what is queued or waits for a retry under the current epochs of these lanes."""
         with self._answering:
             if claim_keys:
                 self._redis.hdel(self._claims, *claim_keys)
 
+    @measured(REDIS, "revoke_others")
     def revoke_others(self, subscriptions: Collection[str], keep: Mapping[str, str]) -> list[str]:
         """Revoke the claims of these subscriptions, but not those of the lanes with the epochs in `keep`.
 
@@ -227,6 +235,7 @@ class RedisCoordination:
                 claimed.update(id_.decode() for id_ in answer)
         return sorted(claimed)
 
+    @measured(REDIS, "write_heartbeat")
     def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Store a worker's heartbeat; it is removed if the worker sends no other one in time."""
         with self._answering:
@@ -234,11 +243,13 @@ class RedisCoordination:
                 keys=[self._workers], args=[worker.id, msgspec.msgpack.encode(worker), self._silence_ms]
             )
 
+    @measured(REDIS, "remove_heartbeat")
     def remove_heartbeat(self, worker_id: str) -> None:
         """Remove a worker that takes no more tasks."""
         with self._answering:
             self._redis.hdel(self._workers, worker_id)
 
+    @measured(REDIS, "live_workers")
     def live_workers(self) -> list[WorkerHeartbeat]:
         """The workers with a recent heartbeat, sorted by id. Heartbeats of another version are ignored."""
         with self._answering:
@@ -246,6 +257,7 @@ class RedisCoordination:
         found = [worker for silent_ms, stored in answers if (worker := _worker_of(stored, silent_ms / 1000))]
         return sorted(found, key=lambda worker: worker.id)
 
+    @measured(REDIS, "queue_lengths")
     def queue_lengths(self) -> dict[str, int]:
         """Return the number of waiting tasks by queue, without those that a worker holds (also for a countdown)."""
         with self._answering, self._redis.pipeline(transaction=True) as pipe:
@@ -253,12 +265,14 @@ class RedisCoordination:
                 pipe.llen(key)
             return dict(zip(self._queues, pipe.execute(), strict=True))
 
+    @measured(REDIS, "time")
     def now(self) -> float:
         """Return the time of the Redis server in seconds, which all processes share."""
         with self._answering:
             seconds, micros = self._redis.time()
             return float(seconds + micros / 1e6)
 
+    @measured(REDIS, "ping")
     def ping(self) -> None:
         """Raises QueueUnavailable when Redis does not answer or accepts no writes."""
         with self._answering:

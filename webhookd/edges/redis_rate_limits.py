@@ -19,6 +19,7 @@ from webhookd.edges.redis_failures import detail_of
 from webhookd.edges.redis_primary import NotPrimary, primary_pool
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.access.rate_limit import Allowance, Rate, allowance
+from webhookd.metrics.service_calls import REDIS, measured
 
 TIMEOUT_S: Final = 0.25
 """Of connecting, and of each reply. Every request to the API waits for this."""
@@ -58,6 +59,7 @@ class RedisRateLimits:
         self._prefix = f"{prefix}rate:"
         self._take = redis.Redis.from_pool(self._pool).register_script(_TAKE)
 
+    @measured(REDIS, "rate_limit")
     def take(self, subject: str, rate: Rate) -> Allowance:
         """Count one request of this subject. Raises QueueUnavailable within a second, or a few with dead Sentinels."""
         try:

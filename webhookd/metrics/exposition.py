@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from math import inf
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,6 +22,13 @@ from webhookd.metrics.tally import HistogramValue, Sample
 
 Source = Callable[[], Iterable[Sample]]
 """Returns the current samples. Called by the thread that answers Prometheus; it must not block for long."""
+
+
+class Sources(Protocol):
+    """Where a part of a process adds what it lets Prometheus see: an Exposition, as its user has it."""
+
+    def add_source(self, source: Source) -> None:
+        """Serve the samples of a source, too."""
 
 
 class Exposition:

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from webhookd.errors import SchemaMismatch, StoreUnavailable
 from webhookd.flow.access.caller import ALL_TENANTS, Scope
-from webhookd.store import tenant_scope
+from webhookd.metrics.service_calls import DATABASE, MeasuredCall
+from webhookd.store import measured_statements, tenant_scope
 from webhookd.store.engines import Bounds, first_line, pooled_engine
 from webhookd.store.secret_keys import NONE, SECRET_KEYS, SecretKeys
 from webhookd.store.tenant_scope import SCOPE, TenantSession
@@ -40,6 +41,7 @@ class Database:
         self._secret_keys = secret_keys
         self._engine = pooled_engine(url, pool_size=pool_size, bounds=bounds or Bounds())
         tenant_scope.guard(self._engine)
+        measured_statements.measure(self._engine)
 
     @contextmanager
     def transaction(self, scope: Scope = ALL_TENANTS) -> Iterator[Session]:
@@ -47,18 +49,22 @@ class Database:
 
         Raises StoreUnavailable when the database is unreachable, too slow, or busy, and SchemaMismatch when it has
         other tables. If the answer to a commit is lost, it is unknown whether the commit happened. On SQLite the
-        transaction holds the write lock from its start: keep it short.
+        transaction holds the write lock from its start: keep it short. It is measured from the wait for a connection to
+        the end of the commit.
         """
-        with unavailable_errors(), self._session(scope) as session, session.begin():
+        with MeasuredCall(DATABASE, "transaction"), unavailable_errors(), self._begun(scope) as session:
             yield session
 
-    def _session(self, scope: Scope) -> Session:
+    @contextmanager
+    def _begun(self, scope: Scope) -> Iterator[Session]:
         kind = Session if scope.tenant is None else TenantSession
-        return kind(self._engine, expire_on_commit=False, info={SCOPE: scope, SECRET_KEYS: self._secret_keys})
+        info = {SCOPE: scope, SECRET_KEYS: self._secret_keys}
+        with kind(self._engine, expire_on_commit=False, info=info) as session, session.begin():
+            yield session
 
     def ping(self) -> None:
         """Run a trivial statement; raises StoreUnavailable."""
-        with self.transaction() as session:
+        with MeasuredCall(DATABASE, "ping"), unavailable_errors(), self._begun(ALL_TENANTS) as session:
             session.execute(text("SELECT 1"))
 
     def close(self) -> None:

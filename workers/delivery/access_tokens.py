@@ -23,6 +23,7 @@ from webhookd.flow.attempt.access_token import RESPONSE_BYTES, AccessToken, read
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.destination import ClientCredentials
+from webhookd.metrics.catalogue.worker import TOKEN_REQUESTS
 
 REST_S = 1.0
 """How long a token endpoint is not asked again after it has failed, so that many deliveries do not ask one by one."""
@@ -107,11 +108,13 @@ class TokenSource:
 
     def _keep(self, found: AccessToken | Failure, now: float) -> None:
         if isinstance(found, AccessToken):
+            TOKEN_REQUESTS.inc("granted")
             self._token, self._failure = found, None
             return
         self._failure = found
         self._rests_until = now + min(max(REST_S, found.retry_after_s), LONGEST_REST_S)
         if found.code is not FailureCode.SHUTDOWN:
+            TOKEN_REQUESTS.inc(found.code)
             _log.warning("token_request_failed", code=str(found.code), host=self.target.host, detail=found.detail)
 
 

@@ -22,7 +22,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from webhookd import logs
-from webhookd.clock import Monotonic, WallClock
 from webhookd.errors import StoreUnavailable, UnusableSubscription
 from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
@@ -48,13 +47,14 @@ from webhookd.flow.attempt.tls_options import OPERATORS
 from webhookd.flow.attempt.verification import VerificationRequest
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.trace_headers import trace_headers
-from webhookd.flow.destination import LONGEST_TIMEOUT_S, Tls
+from webhookd.flow.destination import Tls
 from webhookd.flow.dispatch.request_quota import Quota, SendSchedule, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.access_tokens import TokenSource
-from workers.delivery.request_spans import RequestSpans
+from workers.delivery.request_observers import NOBODY, RequestObservers
 from workers.delivery.request_token import RequestToken
+from workers.delivery.send_limits import Clocks, SendLimits
 
 SUCCESS_BODY_BYTES = 2048
 """How much of the body of a 2xx response is kept. Every report has one, and few people read them."""
@@ -112,34 +112,6 @@ TemplateResult = RequestTemplate | StoreUnavailable | UnusableSubscription | Non
 cannot be read, decrypted or used."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendLimits:
-    """How long one delivery may take: `budget_s` in total, `deadline_s` per exchange, `lease_s` between two reports."""
-
-    budget_s: float
-    deadline_s: float
-    lease_s: float
-    retry_time_scale: float = 1.0
-
-    @property
-    def lost_after_s(self) -> float:
-        """A sender that has not ended after this time is lost: even the slowest one has ended and reported by then.
-
-        That one waits for an access token, gets 401, waits for another token, and sends the request again.
-        """
-        twice_s = 2 * (self.deadline_s + max(self.deadline_s, LONGEST_TIMEOUT_S))
-        return self.budget_s + twice_s + 2 * self.lease_s + 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clocks:
-    """The clocks and the source of random numbers in [0, 1)."""
-
-    monotonic: Monotonic
-    wall: WallClock
-    chance: Callable[[], float]
-
-
 @dataclass(frozen=True, slots=True)
 class Pacing:
     """When the requests of a delivery may begin. `later` submits the sender again after a wait in seconds."""
@@ -152,7 +124,7 @@ class DeliverySender:
     """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
 
     `ended` is called once, on the loop's thread. With a `pacing` a request may have to wait: then the sequence of
-    requests ends, and the sender is submitted again after the wait. `spans` is None if the delivery is not traced.
+    requests ends, and the sender is submitted again after the wait.
     """
 
     def __init__(
@@ -165,7 +137,7 @@ class DeliverySender:
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
         pacing: Pacing | None = None,
-        spans: RequestSpans | None = None,
+        observers: RequestObservers = NOBODY,
     ) -> None:
         self.ref = ref
         self.batches = batches
@@ -180,9 +152,9 @@ class DeliverySender:
         self._attempt_line = ATTEMPT % (ref.failures + ref.attempt + 1)
         self._traced = ref.traced and template.trace
         # What most subscriptions do not use is asked for once in a delivery, not for each request.
-        self._spans = spans
+        self._spans, self._tally = observers.spans, observers.tally
         self._log_attempts = _log.is_enabled_for(logging.DEBUG)
-        self._observes = self._log_attempts or template.tokens is not None or spans is not None
+        self._observes = self._log_attempts or template.tokens is not None or self._spans is not None
         self._waits = pacing is not None or template.tokens is not None
         self._has_more_lines = self._observes or self._traced or template.signer is not None
         self._time_scale = limits.retry_time_scale
@@ -196,6 +168,7 @@ class DeliverySender:
         self._stop_at = self._began_at + limits.budget_s
         self.elapsed_s = 0.0
         self.lease_end = self._began_at + limits.lease_s
+        self._durations_s: list[float] | None = None if self._tally is None else []
         self._acknowledged: Response | None = None
         self._failure: Outcome | None = None
 
@@ -209,10 +182,14 @@ class DeliverySender:
         elif isinstance(outcome, Response) and outcome.status in self._success:  # as `acknowledged`, without its call
             self.done += 1
             self._acknowledged = outcome
+            if self._durations_s is not None:
+                self._durations_s.append(outcome.elapsed_s)
         elif self._token is None or not self._token.replaced(outcome, self.done, now):
             self._judge_failure(outcome)
             self._end(now)
             return None
+        elif self._tally is not None:  # the request is sent again, with another access token
+            self._tally.failed(outcome)
         if self.done >= len(self.batches) or self.stopped or now >= self._stop_at or now >= self.lease_end:
             self._end(now)
             return None
@@ -351,6 +328,8 @@ class DeliverySender:
 
     def _end(self, now: float) -> None:
         self.elapsed_s = now - self._began_at
+        if self._tally is not None and self._durations_s:
+            self._tally.acknowledged(self.batches[: self.done], self._durations_s)
         self._ended(self)
 
     def _log_attempt(self, outcome: Outcome) -> None:
@@ -370,6 +349,8 @@ class DeliverySender:
         if isinstance(outcome, Failure) and outcome.code is FailureCode.SHUTDOWN:
             self.stopped = True  # this process aborted the request; its batch goes back to the lane
             return
+        if self._tally is not None:
+            self._tally.failed(outcome)
         self._failure = outcome
         self.verdict = judge(
             outcome,

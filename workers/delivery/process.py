@@ -33,22 +33,25 @@ from webhookd.edges.http_client.event_loop import ExchangeLoop
 from webhookd.edges.http_client.tls_contexts import TlsContexts
 from webhookd.flow.dispatch.host_limits import host_limits
 from webhookd.flow.dispatch.task_message import DeliveryRef
+from webhookd.metrics.exposition import Sources
 from webhookd.settings import Settings
 from workers.celery_app import ETA_LIMIT, build_celery
 from workers.coordination_clock import CoordinationClock
 from workers.delivery.access_tokens import TokenSources
 from workers.delivery.attempt_spans import AttemptTracer
+from workers.delivery.attempt_tally import AttemptTally
 from workers.delivery.change_watch import ChangeWatch
 from workers.delivery.delivery_log import DeliveryLog
-from workers.delivery.delivery_sender import Clocks, SendLimits
 from workers.delivery.heartbeat import Heartbeat, WorkerErrors, WorkerInfo
 from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
+from workers.delivery.send_limits import Clocks, SendLimits
 from workers.delivery.subscription_cache import SubscriptionCache
 from workers.delivery.task_handler import PublishRetry, TaskHandler
 from workers.delivery.tasks import register, register_verification
 from workers.delivery.verification_handler import VerificationHandler
 from workers.delivery.worker_load import WorkerLoad
+from workers.delivery.worker_samples import WorkerSamples
 from workers.edges import Edges
 
 LAST_REPORTS_S = 5.0
@@ -67,10 +70,11 @@ _log = logs.get(__name__)
 class WorkerProcess:
     """One exchange loop, one report sender and one task handler for all task threads.
 
-    Raises UnusableSetting if the settings of the HTTP client or of the egress proxy cannot be used.
+    `metrics` is where it adds its metrics; None if nothing is to be counted. Raises UnusableSetting if the settings of
+    the HTTP client or of the egress proxy cannot be used.
     """
 
-    def __init__(self, settings: Settings, edges: Edges) -> None:
+    def __init__(self, settings: Settings, edges: Edges, metrics: Sources | None) -> None:
         self._settings = settings
         self._edges = edges
         self._lock = Lock()
@@ -78,6 +82,10 @@ class WorkerProcess:
         self._exchanges = ExchangeLoop(settings)  # not started, but this validates its settings
         self._report_sender: ReportSender | None = None
         self._load = WorkerLoad(clock.monotonic)
+        self._metrics = metrics
+        self._tally = None if metrics is None else AttemptTally()
+        if metrics is not None and self._tally is not None:
+            metrics.add_source(self._tally.samples)
         self._heartbeat: Heartbeat | None = None
         self._change_watch: ChangeWatch | None = None
         self._cache = SubscriptionCache(
@@ -108,6 +116,10 @@ class WorkerProcess:
             tasks_held=ETA_LIMIT,
             started_at=clock.wall_clock(),
         )
+        if self._metrics is not None:
+            self._metrics.add_source(
+                WorkerSamples(queues=info.queues, threads=threads, load=self._load, exchanges=self._exchanges)
+            )
         signals.task_received.connect(self._task_received)
         self._heartbeat = Heartbeat(
             self._edges.coordination,
@@ -212,6 +224,7 @@ class WorkerProcess:
             report_sender=self._report_sender,
             observers=Observers(
                 log=DeliveryLog(self._worker_id, settings.log_delivered_ratio),
+                tally=self._tally,
                 tracer=None if tracing is None else AttemptTracer(tracing.tracer),
             ),
             limits=limits,

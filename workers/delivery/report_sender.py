@@ -17,12 +17,13 @@ from typing import Protocol
 from webhookd import logs
 from webhookd.clock import Monotonic
 from webhookd.errors import QueueUnavailable
-from webhookd.flow.attempt.attempt_report import Report
+from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import encode_batches
 from webhookd.flow.dispatch.coordination import ReportFlush, payload_key
 from webhookd.flow.dispatch.request_quota import UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
+from webhookd.metrics.catalogue.worker import DELIVERIES_ENDED
 from workers.delivery.delivery_sender import DeliverySender
 
 PROGRESS_INTERVAL_S = 0.05
@@ -31,6 +32,9 @@ HEARTBEAT_S = 1.0
 """A sender that waits for a slow response is reported this often even without progress; far shorter than the lease."""
 
 RETRY_INTERVAL_S = 0.2
+
+ANSWERS = frozenset({ReportKind.VERIFIED, ReportKind.UNVERIFIED})
+"""Reports about no delivery: what an endpoint said when it was asked whether it wants the requests."""
 
 _log = logs.get(__name__)
 
@@ -182,6 +186,7 @@ class ReportSender:
         for entry in [entry for entry in self._open.values() if now - entry.started_at >= self._lost_after_s]:
             ref = self._open.pop(entry.sender.ref.id).sender.ref
             entry.sender.stopped = True
+            DELIVERIES_ENDED.inc("lost")
             _log.error(
                 "delivery_sender_lost", code="delivery_sender_lost", delivery=ref.id, subscription=ref.subscription
             )
@@ -244,4 +249,7 @@ class ReportSender:
 
 def _call_back(finals: list[_FinalReport], *, reached: bool) -> None:
     for final in finals:
+        kind = final.report.kind
+        if kind not in ANSWERS:
+            DELIVERIES_ENDED.inc(kind.name.lower() if reached else "unreported")
         final.sent(reached)

@@ -38,16 +38,11 @@ from webhookd.flow.dispatch.request_quota import (
     SendSchedule,
 )
 from webhookd.flow.dispatch.task_message import DeliveryRef
-from workers.delivery.delivery_sender import (
-    Clocks,
-    DeliverySender,
-    Pacing,
-    RequestTemplate,
-    SendLimits,
-    TemplateResult,
-)
+from webhookd.metrics.catalogue.worker import DELIVERIES_ENDED
+from workers.delivery.delivery_sender import DeliverySender, Pacing, RequestTemplate, TemplateResult
 from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
+from workers.delivery.send_limits import Clocks, SendLimits
 
 SPREAD = 0.25
 """The waits of deliveries whose quota is used up are made longer by a random part of this."""
@@ -175,6 +170,7 @@ class TaskHandler:
         for (ref, _), answer in zip(sendable, answers, strict=True):
             if isinstance(answer, NotNow):
                 _log.debug("delivery_paced", delivery=ref.id, subscription=ref.subscription, wait_s=answer.wait_s)
+                DELIVERIES_ENDED.inc("waiting")
                 wait_s = answer.wait_s * (1.0 + SPREAD * self._clocks.chance())
                 publish_retry(self._report_wait(ref, wait_s, answer.held_by), wait_s)
 
@@ -256,7 +252,7 @@ class TaskHandler:
             clocks=self._clocks,
             ended=lambda sender: self._report_sender.sender_ended(sender, sent),
             pacing=pacing,
-            spans=self._observers.spans(ref, template),
+            observers=self._observers.of_requests(ref, template),
         )
         # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.
         sender.lease_end = claimed_at + self._limits.lease_s

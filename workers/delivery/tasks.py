@@ -16,6 +16,7 @@ from kombu.exceptions import KombuError, OperationalError
 from webhookd import logs
 from webhookd.errors import Unavailable
 from webhookd.flow.dispatch.task_message import DeliveryRef, describe, ref_from_wire, ref_to_wire
+from webhookd.metrics.service_calls import REDIS, MeasuredCall
 from workers.celery_countdown import countdown, request_kind
 from workers.coordination_clock import CoordinationClock
 from workers.delivery.task_handler import BACK_OFF_S, PublishRetry
@@ -71,15 +72,16 @@ def _retry(task: Task, ref: DeliveryRef, waiting: dict[str, Any]) -> None:
     If that fails, ingest dispatches the delivery again: a retry when its lease has run out, another one sooner.
     """
     try:
-        task.retry(
-            args=[[ref_to_wire(ref)]],
-            kwargs={},
-            queue=RETRY if ref.attempt else None,
-            throw=False,
-            task_id=str(uuid4()),
-            argsrepr=describe([ref]),
-            **waiting,
-        )
+        with MeasuredCall(REDIS, "publish", (Reject, KombuError, OperationalError)):
+            task.retry(
+                args=[[ref_to_wire(ref)]],
+                kwargs={},
+                queue=RETRY if ref.attempt else None,
+                throw=False,
+                task_id=str(uuid4()),
+                argsrepr=describe([ref]),
+                **waiting,
+            )
     except Reject as error:
         raise Reject(error.reason, requeue=True) from error
     except (KombuError, OperationalError) as error:

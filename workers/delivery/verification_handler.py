@@ -17,8 +17,9 @@ from webhookd.errors import StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
 from webhookd.flow.attempt.verification import ANSWER_BYTES
 from webhookd.flow.dispatch.task_message import DeliveryRef
-from workers.delivery.delivery_sender import Clocks, RequestTemplate, TemplateResult
+from workers.delivery.delivery_sender import RequestTemplate, TemplateResult
 from workers.delivery.report_sender import ReportSender
+from workers.delivery.send_limits import Clocks
 from workers.delivery.task_handler import RequestTemplates, Switch
 from workers.delivery.verification_sender import VerificationSender
 

@@ -14,8 +14,9 @@ from webhookd.flow.attempt.retry import LONGEST_RETRY_AFTER_S
 from webhookd.flow.attempt.verification import ANSWER_BYTES, Consent, VerificationRequest, consent_in
 from webhookd.flow.destination import Verification
 from webhookd.flow.dispatch.task_message import DeliveryRef
-from workers.delivery.delivery_sender import FIRST_ATTEMPT, Clocks, RequestTemplate
+from workers.delivery.delivery_sender import FIRST_ATTEMPT, RequestTemplate
 from workers.delivery.request_token import RequestToken
+from workers.delivery.send_limits import Clocks
 
 WEBHOOK_ID = "msg_verify_"
 """The `webhook-id` of a challenge begins with this; deliveries have other ids."""

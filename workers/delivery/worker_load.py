@@ -25,6 +25,10 @@ class WorkerLoad:
         """How many tasks were taken from a queue so far."""
         return self._taken[queue]
 
+    def taken_by_queue(self) -> dict[str, int]:
+        """How many tasks were taken so far, by queue; only those of which one was taken. Any thread."""
+        return dict(self._taken)
+
     def task_started(self) -> None:
         """Count a task that a thread starts to work on."""
         with self._lock:

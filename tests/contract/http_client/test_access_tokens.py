@@ -19,7 +19,8 @@ from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.destination import ClientCredentials
 from webhookd.flow.subscription import Retry
 from workers.delivery.access_tokens import TokenSources
-from workers.delivery.delivery_sender import Clocks, DeliverySender, RequestTemplate, SendLimits
+from workers.delivery.delivery_sender import DeliverySender, RequestTemplate
+from workers.delivery.send_limits import Clocks, SendLimits
 
 PATIENCE_S = 10.0
 LIFETIME_S = 1000

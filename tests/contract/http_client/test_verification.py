@@ -25,7 +25,7 @@ from webhookd.flow.attempt.signature import signer_of
 from webhookd.flow.attempt.verification import ANSWER_BYTES, verification_request
 from webhookd.flow.destination import ClientCredentials, Verification
 from workers.delivery.access_tokens import TokenSource, TokenSources
-from workers.delivery.delivery_sender import Clocks
+from workers.delivery.send_limits import Clocks
 from workers.delivery.verification_sender import VerificationSender
 
 ORIGIN, CHALLENGE, PATIENCE_S = "hooks.example.com", "a challenge", 10.0

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.harness.delivery_senders import no_answer
+from tests.harness.live_metrics import LiveMetrics
 from webhookd.edges.http_client.exchange import RequestSequence
 from webhookd.flow.attempt.access_token import RESPONSE_BYTES
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
@@ -163,3 +164,16 @@ def test_equal_credentials_share_a_source_as_long_as_it_is_used() -> None:
     del scene.source
     gc.collect()
     assert scene.sources.source(equal).line(scene.now) is None
+
+
+def test_requests_are_counted_by_their_result(live_metrics: LiveMetrics) -> None:
+    scene = TokenScene()
+    refused = Response(status=401, head=b"HTTP/1.1 401", body=b"", elapsed_s=0.0)
+    outcomes = (refused, no_answer(FailureCode.TIMEOUT), no_answer(FailureCode.SHUTDOWN))
+    for outcome in outcomes:
+        scene.ends(outcome)
+    for number in range(2):
+        scene.answer(f"t{number}")
+    seen = live_metrics.read()
+    counted = {one.labels["result"]: one.value for one in seen.series("webhookd_token_requests_total")}
+    assert counted == {"granted": 2, "token_refused": 1, "token_unavailable": 1}

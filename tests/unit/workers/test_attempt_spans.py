@@ -16,6 +16,7 @@ from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
 from workers.delivery.attempt_spans import LINKED_BODY_BYTES, LINKS, MOST_SPANS, AttemptTracer
 from workers.delivery.delivery_sender import DeliverySender
+from workers.delivery.request_observers import RequestObservers
 
 
 def batches_of(parents: Sequence[str], size: int = 1, value: bytes = b"1") -> list[Batch]:
@@ -45,7 +46,7 @@ class Traced(SenderScene):
             limits=self.limits,
             clocks=self.clocks,
             ended=self.ended.append,
-            spans=AttemptTracer(self.spans.tracer).spans(one, self.template),
+            observers=RequestObservers(spans=AttemptTracer(self.spans.tracer).spans(one, self.template)),
         )
 
     def has_spans(self, trace: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from celery.exceptions import Reject
 
 from tests.harness.delivery_senders import ref
+from tests.harness.live_metrics import LiveMetrics
 from webhookd.errors import UnusableSetting
 from webhookd.settings import Settings
 from workers.delivery.process import WorkerProcess
@@ -18,7 +19,7 @@ def process(tmp_path: Path) -> Iterator[WorkerProcess]:
     """An embedded one."""
     settings = Settings.model_validate({"redis_url": "memory://", "database_url": f"sqlite:///{tmp_path}/webhookd.db"})
     edges = build_edges(settings)
-    yield WorkerProcess(settings, edges)
+    yield WorkerProcess(settings, edges, None)
     edges.close()
 
 
@@ -34,5 +35,16 @@ def test_unusable_proxy_raises_before_any_task(tmp_path: Path) -> None:
     settings = Settings.model_validate({**embedded, "egress_proxy": "socks5://user:secret@proxy:1080"})
     edges = build_edges(settings)
     with pytest.raises(UnusableSetting, match="EGRESS_PROXY"):
-        WorkerProcess(settings, edges)
+        WorkerProcess(settings, edges, None)
+    edges.close()
+
+
+def test_attempts_are_served_from_the_start(process: WorkerProcess, tmp_path: Path, live_metrics: LiveMetrics) -> None:
+    del process  # without metrics it adds no source, and counts nothing
+    assert live_metrics.read().series("webhookd_attempt_duration_seconds_count") == []
+    embedded = {"redis_url": "memory://", "database_url": f"sqlite:///{tmp_path}/webhookd.db"}
+    settings = Settings.model_validate(embedded)
+    edges = build_edges(settings)
+    WorkerProcess(settings, edges, live_metrics)
+    assert live_metrics.read().value("webhookd_attempt_duration_seconds_count") == 0
     edges.close()

@@ -16,8 +16,10 @@ from tests.harness.delivery_senders import (
     ref,
     wait_for_reports,
 )
+from tests.harness.live_metrics import LiveMetrics
 from webhookd import clock
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
+from webhookd.flow.attempt.exchange_result import Outcome
 from webhookd.flow.batching.batch import decode_batches
 from webhookd.flow.dispatch.coordination import Publication
 from workers.delivery.delivery_sender import DeliverySender
@@ -214,3 +216,51 @@ def test_stopping_senders_ends_the_open_ones(handler: SenderHandler) -> None:
     handler.report_sender.stop_senders()
     assert sender.advance(OK) is None
     assert handler.reached()
+
+
+ENDED = "webhookd_deliveries_ended_total"
+
+
+def ends(live: LiveMetrics) -> dict[str, float]:
+    """How many deliveries have ended, by how."""
+    return {one.labels["end"]: one.value for one in live.read().series(ENDED)}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end"),
+    [(OK, "finished"), (answer(500), "retry"), (answer(404), "exhausted"), (answer(410), "gone")],
+)
+def test_delivery_is_counted_by_how_it_ended(
+    handler: SenderHandler, live_metrics: LiveMetrics, outcome: Outcome, end: str
+) -> None:
+    handler.claimed(batches=1).advance(outcome)
+    assert handler.reached()
+    assert ends(live_metrics) == {end: 1}
+
+
+def test_delivery_whose_report_is_given_up_counts_as_unreported(
+    handler: SenderHandler, live_metrics: LiveMetrics
+) -> None:
+    sender = handler.claimed(batches=1)
+    handler.coordination.unavailable = True
+    sender.advance(OK)
+    handler.coordination.refusals.get(timeout=PATIENCE_S)
+    handler.senders.now += LEASE_S
+    assert not handler.reached()
+    assert ends(live_metrics) == {"unreported": 1}
+
+
+def test_lost_sender_is_counted(handler: SenderHandler, live_metrics: LiveMetrics) -> None:
+    lost = handler.claimed()
+    handler.report_sender.sender_started(lost)
+    handler.senders.now += LOST_AFTER_S
+    handler.claimed("d2", batches=1).advance(OK)
+    assert handler.reached()
+    assert eventually_stopped(lost)
+    assert ends(live_metrics) == {"finished": 1, "lost": 1}
+
+
+def test_answer_to_a_question_is_no_delivery(handler: SenderHandler, live_metrics: LiveMetrics) -> None:
+    handler.report_sender.send_final(ref("q1"), Report(ReportKind.VERIFIED, "q1", 0), handler.answers.put)
+    assert handler.reached()
+    assert ends(live_metrics) == {}

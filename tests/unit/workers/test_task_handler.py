@@ -21,6 +21,7 @@ from tests.harness.delivery_senders import (
     wait_for_reports,
 )
 from tests.harness.lanes import MIDDLE
+from tests.harness.live_metrics import LiveMetrics
 from webhookd.errors import QueueUnavailable, SecretsUnreadable, StoreUnavailable, UnusableDestination
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
@@ -328,7 +329,7 @@ CLOSED = Quota(subject="s1", rate=RateLimit(per_second=0.01, burst=1))
 ONE_AT_A_TIME = Quota(subject="s1", max_concurrent=1)
 
 
-def test_delivery_without_room_is_published_again_unchanged(build: Build) -> None:
+def test_delivery_without_room_is_published_again_unchanged(build: Build, live_metrics: LiveMetrics) -> None:
     scene = build()
     scene.templates.limit(CLOSED)
     first, second = scene.published("d1", batches=1), scene.published("d2", batches=1)
@@ -340,6 +341,7 @@ def test_delivery_without_room_is_published_again_unchanged(build: Build) -> Non
     reports = wait_for_reports(scene.coordination, 3, but=ReportKind.PROGRESS)
     (waiting,) = [report for report in reports if report.delivery == "d2"]
     assert (waiting.kind, waiting.wait_s, waiting.detail) == (ReportKind.WAITING, wait_s, "rate_limit")
+    assert live_metrics.read().value("webhookd_deliveries_ended_total", end="waiting") == 1
 
 
 def test_short_waits_are_reported_together_and_the_delivery_stays_claimable(build: Build) -> None:

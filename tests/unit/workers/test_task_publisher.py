@@ -8,6 +8,7 @@ import pytest
 
 from tests.harness.delivery_senders import PATIENCE_S, UnreliableCoordination
 from tests.harness.lanes import accumulator, fill
+from tests.harness.live_metrics import LiveMetrics
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.dispatch.coordination import ClaimDenied, Publication
@@ -158,3 +159,13 @@ def test_delivery_under_policies_that_are_too_old_is_not_published(scene: Scene)
     assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
     scene.refused = set()
     assert not isinstance(scene.coordination.claim([scene.published()])[0], ClaimDenied)
+
+
+def test_published_task_is_measured(scene: Scene, live_metrics: LiveMetrics) -> None:
+    scene.published()
+    scene.publisher.stop(PATIENCE_S)  # it publishes what waits
+    seen = live_metrics.read()
+    count = "webhookd_call_duration_seconds_count"
+    assert [(one.labels["service"], one.labels["operation"], one.value) for one in seen.series(count)] == [
+        ("redis", "publish", 1)
+    ]

@@ -26,6 +26,7 @@ from webhookd.flow.attempt.egress_proxy import EgressProxy
 from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.attempt.host_address import address_of
 from webhookd.flow.attempt.target import Target
+from webhookd.metrics.catalogue.worker import CONNECTIONS_OPENED
 
 # Before the proxy has been reached these failures are the proxy's, not the endpoint's.
 _PROXY_CODES = {
@@ -167,6 +168,7 @@ class Dial:
         if self._finished or self._schedule is None:
             return
         self._finished = True
+        CONNECTIONS_OPENED.inc("https" if self._target.tls else "http")
         if self._schedule.both_families:
             family = family_of(self._attempts[connection].address)
             self._context.families.remember(self._first_hop.host, family, self._context.clock())

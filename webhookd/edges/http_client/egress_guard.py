@@ -1,4 +1,4 @@
-"""The egress policy of the settings, applied to what is about to be dialled; refusals by address are logged."""
+"""The egress policy of the settings, applied to what is about to be dialled; refusals are counted, and logged."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.attempt.host_address import address_of
 from webhookd.flow.attempt.host_pattern import HostPattern
 from webhookd.flow.attempt.target import Target
+from webhookd.metrics.catalogue.services import EGRESS_REFUSALS
 from webhookd.repeated_lines import RepeatedLines
 from webhookd.settings import Settings
 
@@ -75,6 +76,7 @@ class EgressGuard:
         rule = self.policy.url_rule(target)
         if rule is None:
             return None
+        EGRESS_REFUSALS.inc(FailureCode.URL_REFUSED, rule)
         left_out = self._left_out(target.host, target.port, rule)
         if left_out is not None:
             _log.warning("url_refused", host=target.host, port=target.port, rule=rule, left_out=left_out)
@@ -85,6 +87,7 @@ class EgressGuard:
         rule = self.policy.address_rule(ip_address(address))
         if rule is None:
             return None
+        EGRESS_REFUSALS.inc(FailureCode.ADDRESS_REFUSED, rule)
         left_out = self._left_out(host, address, rule)
         if left_out is not None:
             _log.warning("address_refused", host=host, address=address, rule=rule, left_out=left_out)

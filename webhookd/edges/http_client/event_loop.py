@@ -95,6 +95,11 @@ class ExchangeLoop:
         """The number of connections that are open or being opened, idle ones included."""
         return len(self._poller.registered)
 
+    @property
+    def idle_connections(self) -> int:
+        """The number of connections that are kept for the next request sequence."""
+        return len(self._pool)
+
     def certificate(self, target: Target) -> SeenCertificate | None:
         """The certificate that the endpoint has shown last; any thread. None before its first handshake."""
         own = target.tls_context

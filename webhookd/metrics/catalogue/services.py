@@ -13,19 +13,23 @@ BUILD_INFO: Final = Gauge(
 )
 CALL_DURATION: Final = Histogram(
     "webhookd_call_duration_seconds",
-    "How long calls of a service took, those that failed included. `service` is `database`, `redis` or `kafka`.",
+    "How long calls of a service took, those that failed included. `service` is `database` (`transaction`: from the "
+    "wait for a connection to the end of the commit; `ping`; and the statements of both by their kind, if they "
+    "succeed), `redis` (coordination, `publish` of tasks, `notify` of changes, `rate_limit`; without the wait for "
+    "reports) or `kafka` (requests beside reading, and the copies of dead letters).",
     labels=("service", "operation"),
     buckets=CALL_S,
 )
 CALL_ERRORS: Final = Counter(
     "webhookd_call_errors_total",
-    "Calls of a service that failed because it is absent, too slow or refuses; `code` as in the page Codes.",
+    "Calls of a service that failed because it is absent, too slow or refuses; `code` is that of the error, such as "
+    "`store_unavailable`, `queue_unavailable` or `kafka_unavailable`.",
     labels=("service", "operation", "code"),
 )
 EGRESS_REFUSALS: Final = Counter(
     "webhookd_egress_refusals_total",
-    "Connections that a rule of this installation refused before anything was sent; `code` is `url_refused` or "
-    "`address_refused`, `rule` the rule.",
+    "URLs, and addresses of their hosts, that a rule of this installation refused before anything was sent; `code` is "
+    "`url_refused` or `address_refused`, `rule` the rule. A name counts once for each of its refused addresses.",
     labels=("code", "rule"),
     processes=frozenset({Process.WORKER}),
 )

@@ -10,35 +10,40 @@ _WORKER: Final = frozenset({Process.WORKER})
 ATTEMPTS: Final = Sampled(
     "counter",
     "webhookd_attempts_total",
-    "HTTP requests by `result`: `acknowledged`, or the code of the failure as in the page Statuses; an HTTP "
-    "status that has no row of its own there counts as its class (`http_4xx`).",
+    "Attempts to send a batch by `result`: `acknowledged` (counted at the end of the delivery), or the code of the "
+    "failure as in the page Statuses, also where no request was sent (`address_refused`, `token_refused`); an HTTP "
+    "status that has no row of its own there counts as its class (`http_4xx`). Requests that the worker aborted, and "
+    "the questions whether an endpoint wants the requests, do not count.",
     labels=("result",),
     processes=_WORKER,
 )
 ATTEMPT_DURATION: Final = Sampled(
     "histogram",
     "webhookd_attempt_duration_seconds",
-    "How long HTTP requests took, name look-up and connecting included, until the response was read or failed.",
+    "How long attempts took, name look-up and connecting included, until the response was read or failed; without "
+    "those that got no access token.",
     buckets=ATTEMPT_S,
     processes=_WORKER,
 )
 BATCH_RECORDS: Final = Sampled(
     "histogram",
     "webhookd_batch_records",
-    "Records of the batches that endpoints acknowledged; `_sum` is the number of records.",
+    "Records of the batches that endpoints acknowledged; `_sum` is the number of records. Counted at the end of the "
+    "delivery.",
     buckets=RECORDS,
     processes=_WORKER,
 )
 SENT_BYTES: Final = Sampled(
     "counter",
     "webhookd_acknowledged_bytes_total",
-    "Bytes of the bodies that endpoints acknowledged.",
+    "Bytes of the bodies that endpoints acknowledged. Counted at the end of the delivery.",
     processes=_WORKER,
 )
 DELIVERIES_ENDED: Final = Counter(
     "webhookd_deliveries_ended_total",
-    "Deliveries that left this worker, by `end`: `finished`, `retry`, `exhausted`, `gone`, `divisible`, `stale`, "
-    "`unreadable`, `unusable`, `waiting` (its quota is used up; published again) or `unreported` (Redis was absent).",
+    "Deliveries that left this worker, by `end`: as it was reported (`finished`, `retry`, `exhausted`, `gone`, "
+    "`divisible`, `stale`, `unreadable`, `unusable`), `waiting` (its quota is used up; published again), `unreported` "
+    "(Redis did not take the report in time) or `lost` (the log has `delivery_sender_lost`).",
     labels=("end",),
     processes=_WORKER,
 )
@@ -49,12 +54,16 @@ THREADS_BUSY: Final = Sampled(
     "gauge", "webhookd_worker_threads_busy", "Tasks that this worker carries out.", processes=_WORKER
 )
 TASKS: Final = Sampled(
-    "counter", "webhookd_tasks_taken_total", "Tasks taken from a queue.", labels=("queue",), processes=_WORKER
+    "counter",
+    "webhookd_tasks_taken_total",
+    "Tasks taken from a queue; a retry counts when it is taken, before its wait.",
+    labels=("queue",),
+    processes=_WORKER,
 )
 CONNECTIONS: Final = Sampled(
     "gauge",
     "webhookd_connections",
-    "Connections to endpoints by `state`: `busy` or `idle`.",
+    "Connections to endpoints by `state`: `busy` (used, or being opened) or `idle` (kept for the next delivery).",
     labels=("state",),
     processes=_WORKER,
 )

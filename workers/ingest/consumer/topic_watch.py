@@ -9,6 +9,7 @@ from webhookd import logs
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_topics import describe_topics
 from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.metrics.service_calls import KAFKA, measured
 
 TIMEOUT_S = 5.0
 
@@ -44,6 +45,7 @@ class TopicWatch:
         self._stop.set()
         self._thread.join(TIMEOUT_S + 1.0)
 
+    @measured(KAFKA, "topics", (KafkaException,))
     def describe(self, topics: Collection[str]) -> Topics:
         """Fetch the metadata of these topics. Blocks; any thread. Raises KafkaException when nothing answers."""
         return describe_topics(self._client, topics, TIMEOUT_S)

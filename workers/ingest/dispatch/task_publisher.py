@@ -20,6 +20,7 @@ from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.dispatch.coordination import Publication, ReportFlush
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.task_message import DeliveryRef, describe, ref_to_wire
+from webhookd.metrics.service_calls import REDIS, measured
 from workers.task_names import DELIVER, RETRY, VERIFY
 
 REDIS_CALL_BYTES = 8 * 1024 * 1024
@@ -221,6 +222,7 @@ class TaskPublisher:
             code, id_ = QueueUnavailable.code, question.subscription
             _log.warning("verification_not_published", code=code, detail=str(error), subscription=id_)
 
+    @measured(REDIS, "publish", (Exception,))
     def _send(self, queue: str, task: Sequence[DeliveryRef]) -> None:
         self._app.send_task(
             DELIVER,
