@@ -1,0 +1,78 @@
+"""What Prometheus itself says about the files in deploy/ and about the names of the metrics.
+
+Oracle: promtool of the system's Prometheus. Only the expressions of the dashboards are put into a file made here.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.exposition import generate_latest
+
+from tests.harness.deployed_files import PROMETHEUS, RULES, TESTS_OF_RULES, alerts, dashboards, expressions
+from tests.harness.promtool import promtool
+from webhookd.metrics.declaration import EVERY
+from webhookd.metrics.exposition import Exposition
+
+
+def test_promtool_accepts_the_rules() -> None:
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_promtool_accepts_the_configuration() -> None:
+    checked = promtool("check", "config", "--lint=all", "--lint-fatal", PROMETHEUS / "prometheus.yml")
+    assert checked.returncode == 0, checked.stdout
+    assert "rules.yml" in checked.stdout
+
+
+def test_each_alert_fires_when_it_should_and_only_then() -> None:
+    tested = promtool("test", "rules", TESTS_OF_RULES)
+    assert tested.returncode == 0, tested.stdout
+
+
+def failed_tests(tmp_path: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> set[str]:
+    """The alerts whose tests fail when this changes each rule; a rule that becomes None is left out."""
+    document = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+    for group in document["groups"]:
+        group["rules"] = [changed for rule in group["rules"] if (changed := change(rule)) is not None]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    (tmp_path / "rules_test.yml").write_text(TESTS_OF_RULES.read_text(encoding="utf-8"), encoding="utf-8")
+    return set(re.findall(r"alertname: (\w+)", promtool("test", "rules", tmp_path / "rules_test.yml").stdout))
+
+
+def test_tests_of_rules_notice_an_alert_that_never_fires(tmp_path: Path) -> None:
+    assert failed_tests(tmp_path, lambda rule: None if "alert" in rule else rule) == {
+        alert["alert"] for alert in alerts()
+    }
+
+
+def test_tests_of_rules_notice_an_alert_that_does_not_wait(tmp_path: Path) -> None:
+    def impatient(rule: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in rule.items() if key != "for"}
+
+    assert failed_tests(tmp_path, impatient) == {alert["alert"] for alert in alerts() if "for" in alert}
+
+
+@pytest.mark.parametrize(("name", "dashboard"), dashboards().items())
+def test_promtool_parses_each_expression_of_a_dashboard(tmp_path: Path, name: str, dashboard: dict[str, Any]) -> None:
+    asked = list(expressions(dashboard))
+    rules = [{"record": f"panel:expression_{number}:asked", "expr": text} for number, text in enumerate(asked)]
+    path = tmp_path / f"{name}.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": name, "rules": rules}]}), encoding="utf-8")
+    checked = promtool("check", "rules", "--lint=none", path)
+    assert checked.returncode == 0, checked.stdout
+    assert f"{len(asked)} rules found" in checked.stdout
+
+
+def test_promtool_accepts_the_names_of_the_metrics() -> None:
+    exposition = Exposition(EVERY, failed=pytest.fail)
+    try:
+        served = generate_latest(exposition.registry).decode()
+    finally:
+        exposition.close()
+    checked = promtool("check", "metrics", text=served)
+    assert [line for line in checked.stdout.splitlines() if line.startswith("webhookd_")] == []
