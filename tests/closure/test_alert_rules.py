@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.deployed_files import alerts, rules, tests_of_rules
+from tests.harness.deployed_files import alerts, rules, rule_tests
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = "docs/how-to/runbooks.md"
@@ -42,13 +42,13 @@ def test_threshold_of_alert_is_explained(name: str) -> None:
 
 @every_alert
 def test_alert_is_tested_to_fire_and_not_to_fire(name: str) -> None:
-    expected = [bool(test["exp_alerts"]) for test in tests_of_rules() if test["alertname"] == name]
+    expected = [bool(test["exp_alerts"]) for test in rule_tests() if test["alertname"] == name]
     assert set(expected) == {True, False}
 
 
 def test_each_runbook_and_each_test_has_an_alert() -> None:
     assert sorted(HEADINGS) == sorted(ALERTS)
-    assert {test["alertname"] for test in tests_of_rules()} == set(ALERTS)
+    assert {test["alertname"] for test in rule_tests()} == set(ALERTS)
     assert set(re.findall(r"\(runbooks\.md#(\w+)\)", MONITOR)) == {name.lower() for name in ALERTS}
 
 

@@ -24,7 +24,7 @@ def alerts() -> list[dict[str, Any]]:
     return [rule for rule in rules() if "alert" in rule]
 
 
-def tests_of_rules() -> list[dict[str, Any]]:
+def rule_tests() -> list[dict[str, Any]]:
     """Every unit test of an alert: its name, the time, and the alerts that are expected then."""
     groups = yaml.safe_load(TESTS_OF_RULES.read_text(encoding="utf-8"))["tests"]
     return [test for group in groups for test in group["alert_rule_test"]]
