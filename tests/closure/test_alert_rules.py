@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.deployed_files import alerts, rules, rule_tests
+from tests.harness.deployed_files import alerts, rule_tests, rules
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = "docs/how-to/runbooks.md"
