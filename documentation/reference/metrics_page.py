@@ -12,8 +12,9 @@ Each process serves its metrics at `GET /metrics`, as Prometheus text or as Open
 watch.
 
 A histogram has three series, whose names end with `_bucket`, `_sum` and `_count`. A counter begins at 0 when its
-process starts: use `rate()` or `increase()`. A series with labels is there from its first event on. Besides these, each process
-has the metrics of Prometheus' own client: its memory, CPU time, open files, start time and garbage collections."""
+process starts: use `rate()` or `increase()`. A series with labels is there from its first event on. Besides these, each
+process has the metrics of Prometheus' own client: its memory, CPU time, open files, start time and garbage
+collections."""
 
 
 def metrics_page() -> str:
