@@ -69,10 +69,11 @@ def test_promtool_parses_each_expression_of_a_dashboard(tmp_path: Path, name: st
 
 
 def test_promtool_accepts_the_names_of_the_metrics() -> None:
-    exposition = Exposition(EVERY, failed=pytest.fail)
+    exposition = Exposition(EVERY, lambda error: pytest.fail(str(error)))
     try:
         served = generate_latest(exposition.registry).decode()
     finally:
         exposition.close()
     checked = promtool("check", "metrics", text=served)
+    assert "webhookd_" in served
     assert [line for line in checked.stdout.splitlines() if line.startswith("webhookd_")] == []
