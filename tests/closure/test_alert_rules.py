@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.harness.deployed_files import alerts, rule_tests, rules
+from tests.harness.deployed_files import RULES, TESTS_OF_RULES, alerts, rule_tests, rules
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = "docs/how-to/runbooks.md"
@@ -50,6 +51,14 @@ def test_each_runbook_and_each_test_has_an_alert() -> None:
     assert sorted(HEADINGS) == sorted(ALERTS)
     assert {test["alertname"] for test in rule_tests()} == set(ALERTS)
     assert set(re.findall(r"\(runbooks\.md#(\w+)\)", MONITOR)) == {name.lower() for name in ALERTS}
+
+
+def test_tests_of_rules_name_every_group_with_the_recording_rules_first() -> None:
+    """Promtool evaluates groups that are not named in any order, so that a test would pass now and then only."""
+    groups = [group["name"] for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]]
+    named = yaml.safe_load(TESTS_OF_RULES.read_text(encoding="utf-8"))["group_eval_order"]
+    assert named == groups
+    assert named[0] == "webhookd-recorded"
 
 
 def test_each_alert_has_one_rule() -> None:

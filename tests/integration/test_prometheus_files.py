@@ -4,7 +4,7 @@ Oracle: promtool of the system's Prometheus. Only the expressions of the dashboa
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from prometheus_client.exposition import generate_latest
 
 from tests.harness.deployed_files import PROMETHEUS, RULES, TESTS_OF_RULES, alerts, dashboards, expressions
 from tests.harness.promtool import promtool
-from webhookd.metrics.declaration import EVERY
+from webhookd.metrics.catalogue.contents import METRICS
+from webhookd.metrics.declaration import EVERY, Counter, Gauge, Histogram, Sampled
 from webhookd.metrics.exposition import Exposition
+from webhookd.metrics.tally import HistogramValue, Sample
 
 
 def test_promtool_accepts_the_rules() -> None:
@@ -68,12 +70,32 @@ def test_promtool_parses_each_expression_of_a_dashboard(tmp_path: Path, name: st
     assert f"{len(asked)} rules found" in checked.stdout
 
 
+def examples() -> Iterator[Sample]:
+    """Give every metric a value: promtool says nothing about one without series."""
+    for metric in METRICS:
+        labels = ("example",) * len(metric.labels)
+        match metric:
+            case Counter():
+                metric.inc(*labels)
+            case Gauge():
+                metric.set(1.0, *labels)
+            case Histogram():
+                metric.observe(1.0, *labels)
+            case Sampled(kind="histogram"):
+                yield Sample(metric, labels, HistogramValue((0,) * (len(metric.buckets) + 1), 0.0))
+            case Sampled():
+                yield Sample(metric, labels, 1.0)
+
+
 def test_promtool_accepts_the_names_of_the_metrics() -> None:
     exposition = Exposition(EVERY, lambda error: pytest.fail(str(error)))
     try:
+        exposition.add_source(lambda: list(examples()))
+        generate_latest(exposition.registry)  # fills the recorded metrics, too
         served = generate_latest(exposition.registry).decode()
     finally:
         exposition.close()
+    series = {line.partition("{")[0].partition(" ")[0] for line in served.splitlines() if not line.startswith("#")}
+    assert {f"{one.name}_sum" if one.kind == "histogram" else one.name for one in METRICS} <= series
     checked = promtool("check", "metrics", text=served)
-    assert "webhookd_" in served
     assert [line for line in checked.stdout.splitlines() if line.startswith("webhookd_")] == []
