@@ -38,8 +38,9 @@ test: $(VENV)/test ## every check and every test, on real Kafka, Redis and Postg
 check: $(VENV)/test ## the checks alone: seconds, no services
 	@exec $(MAKE) --no-print-directory -k format lint types imports docs
 
-reference: $(VENV)/test ## write the pages of docs/reference that come from the code
-	@exec $(BIN)/python -m documentation.reference
+reference: $(VENV)/test ## write the pages of docs/reference that come from the code, and the dashboards
+	@$(BIN)/python -m documentation.reference
+	@exec $(BIN)/python -m documentation.dashboards
 
 format: $(VENV)/test
 	@echo "== ruff format --check"

@@ -57,6 +57,7 @@ INITDB = Program(
     accepts=_has_postgres_beside,
 )
 PGBOUNCER = Program(name="pgbouncer", packages=("pgbouncer",), fallback_glob="usr/sbin/pgbouncer")
+PROMTOOL = Program(name="promtool", packages=("prometheus",), fallback_glob="usr/bin/promtool")
 JAVA = Program(
     name="java",
     packages=("default-jre-headless", "openjdk-17-jre-headless"),

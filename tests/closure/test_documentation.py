@@ -25,7 +25,7 @@ WORDS_OF_CODE = {
     for path in (ROOT / package).rglob("*.py")
     for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))
 }
-FROM_ELSEWHERE = {"pg_dump", "read_only", "search_path"}
+FROM_ELSEWHERE = {"pg_dump", "read_only", "rule_files", "runbook_url", "search_path"}
 """Words of other programs."""
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))

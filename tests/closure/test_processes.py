@@ -117,6 +117,32 @@ def test_foreign_image_is_pinned(name: str) -> None:
     assert tag != "latest"
 
 
+def test_prometheus_and_grafana_start_on_request_only() -> None:
+    on_request = {name for name, service in SERVICES.items() if service.get("profiles") == ["observability"]}
+    assert (
+        on_request == {name for name, service in SERVICES.items() if "profiles" in service} == {"prometheus", "grafana"}
+    )
+
+
+def test_prometheus_scrapes_every_process_where_it_serves_metrics() -> None:
+    configuration = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    looked_up = [one for job in configuration["scrape_configs"] for one in job.get("dns_sd_configs", [])]
+    scraped = {name: one["port"] for one in looked_up for name in one["names"]}
+    assert set(scraped) == set(PROCFILE) - {"flower"}
+    for name, port in scraped.items():
+        assert OURS[name]["environment"]["WEBHOOKD_METRICS_BIND"] == f"0.0.0.0:{port}"
+        assert not any(published.endswith(f":{port}") for published in OURS[name].get("ports", []))
+
+
+def test_names_of_the_jobs_are_those_that_the_rules_expect() -> None:
+    configuration = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    jobs = {job["job_name"] for job in configuration["scrape_configs"] if "dns_sd_configs" in job}
+    assert jobs == {f"webhookd-{name}" for name in PROCFILE} - {"webhookd-flower"}
+    mounted = {volume.partition(":")[0] for volume in SERVICES["prometheus"]["volumes"]}
+    assert "./deploy/prometheus" in mounted
+    assert (ROOT / "deploy/prometheus" / configuration["rule_files"][0]).exists()
+
+
 def test_kafka_is_the_version_tests_run_on() -> None:
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{kafka_jars.VERSION}"
 

@@ -28,6 +28,7 @@ STARTED_BY_THE_STACK = (
     install.NGINX,
     install.OPENSSL,
     install.MAVEN,
+    install.PROMTOOL,
 )
 """The programs that the workflow installs; Java is set up by a step of its own."""
 
