@@ -11,9 +11,6 @@ from webhookd.metrics.declaration import Process, Sampled
 _INGEST: Final = frozenset({Process.INGEST})
 _LABELS: Final = ("subscription",)
 
-OTHER: Final = "other"
-"""The label value of the subscriptions without series of their own. No subscription has this id."""
-
 
 def _counter(name: str, help_text: str) -> Sampled:
     return Sampled("counter", name, help_text, labels=_LABELS, processes=_INGEST)
