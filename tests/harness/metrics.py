@@ -3,12 +3,16 @@
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from tests.harness.pipeline import Pipeline, until
+from webhookd.metrics.declaration import EVERY
+from webhookd.metrics.exposition import Exposition
 
 TIMEOUT_S = 30.0
 """For a busy machine."""
@@ -50,6 +54,18 @@ def scrape_address(address: str) -> Scrape:
     """Ask for the metrics at this address, a host and a port."""
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=TIMEOUT_S) as response:
         return parsed(response.read().decode())
+
+
+@contextmanager
+def exposed() -> Iterator[tuple[Callable[[], Scrape], Exposition]]:
+    """Serve the metrics of every kind of process in this one; the function reads them. A source may be added."""
+    errors: list[Exception] = []
+    exposition = Exposition(EVERY, errors.append)
+    try:
+        yield lambda: parsed(generate_latest(exposition.registry).decode()), exposition
+    finally:
+        exposition.close()
+    assert not errors
 
 
 def parsed(text: str) -> Scrape:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from webhookd import logs
 from webhookd.clock import Monotonic
-from webhookd.errors import NoWorkers, QueueStalled, Unavailable, WorkersLackKeys, WorkersLackStore
+from webhookd.errors import NoWorkers, QueueStalled, QueueUnavailable, Unavailable, WorkersLackKeys, WorkersLackStore
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 from webhookd.flow.monitoring.queue_stall import QueueStallDetector, queues_without_workers
 
@@ -114,12 +114,19 @@ class WorkerChecks:
 
     def queues_move(self) -> None:
         """Raises QueueStalled when tasks wait and no worker takes them."""
-        self.seen = None
-        seen = SeenQueues(self._coordination.queue_lengths(), self._coordination.live_workers())
-        self.seen = seen
+        seen = self._see()
         stalled = self._stalls.check(seen.tasks, seen.workers, self._monotonic())
         if stalled:
             raise QueueStalled(", ".join(f"{tasks} tasks wait in {queue}" for queue, tasks in stalled.items()))
+
+    def _see(self) -> SeenQueues:
+        try:
+            seen = SeenQueues(self._coordination.queue_lengths(), self._coordination.live_workers())
+        except QueueUnavailable:
+            self.seen = None
+            raise
+        self.seen = seen
+        return seen
 
 
 def _run(code: str, check: Check) -> str | None:
