@@ -15,6 +15,7 @@ from webhookd import clock
 from webhookd.errors import GroupDenied
 from webhookd.flow.attempt.attempt_report import ReportKind, decode, encode
 from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
 from webhookd.store import subscriptions
 
@@ -96,8 +97,31 @@ def test_consumer_that_fails_twice_before_it_joins_is_a_problem(scene: Scene) ->
 
 def test_failed_start_is_repeated(scene: Scene) -> None:
     scene.refusals = 1
-    scene.loop.call(lambda: scene.loop.subscriptions.run(subscription(), None))
+    not_run: list[dict[str, str]] = []
+
+    def run() -> None:
+        scene.loop.subscriptions.run(subscription(), None)
+        not_run.append(dict(scene.loop.subscriptions.not_run))
+
+    on_the_loop(scene, run)
     assert scene.opened.wait(PATIENCE_S)
+    on_the_loop(scene, lambda: not_run.append(dict(scene.loop.subscriptions.not_run)))
+    assert not_run == [{ID: "consumer_failed"}, {}]
+
+
+def test_held_subscription_is_not_run_until_it_is_stopped_or_runs(scene: Scene) -> None:
+    not_run: list[dict[str, str]] = []
+
+    def hold_and_run() -> None:
+        subscriptions_ = scene.loop.subscriptions
+        for end in (lambda: subscriptions_.stop(ID), lambda: subscriptions_.run(subscription(), None)):
+            subscriptions_.hold(ID, 1, Problem(code="not_allowed"), None)
+            not_run.append(dict(subscriptions_.not_run))
+            end()
+            not_run.append(dict(subscriptions_.not_run))
+
+    on_the_loop(scene, hold_and_run)
+    assert not_run == [{ID: "not_allowed"}, {}, {ID: "not_allowed"}, {}]
 
 
 def test_new_version_replaces_the_old_one(scene: Scene) -> None:

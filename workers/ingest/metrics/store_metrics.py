@@ -6,7 +6,7 @@ from webhookd import logs
 from webhookd.clock import WallClock
 from webhookd.errors import StoreUnavailable
 from webhookd.metrics.catalogue.ingest import ALERTS_WAITING, API_KEY_EXPIRY, SIGNING_SECRET_EXPIRY
-from webhookd.store import expiries, mail_outbox
+from webhookd.store import api_keys, mail_outbox, signing_secrets
 from webhookd.store.database import Database
 
 EXPIRIES_S = 60.0
@@ -30,8 +30,8 @@ class StoreMetrics:
             with self._database.transaction() as session:
                 ALERTS_WAITING.set(mail_outbox.waiting(session))
                 if abs(now - self._expiries_at) >= EXPIRIES_S:  # also after the clock was set back
-                    API_KEY_EXPIRY.set(expiries.first_api_key(session, now) or 0.0)
-                    SIGNING_SECRET_EXPIRY.set(expiries.first_signing_secret(session, now) or 0.0)
+                    API_KEY_EXPIRY.set(api_keys.first_expiry(session, now) or 0.0)
+                    SIGNING_SECRET_EXPIRY.set(signing_secrets.first_expiry(session, now) or 0.0)
                     self._expiries_at = now
         except StoreUnavailable as error:
             _log.warning("store_unavailable", code=error.code, detail=error.detail)
