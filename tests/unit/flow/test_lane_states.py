@@ -1,13 +1,21 @@
 """Lanes and deliveries are counted by their state, each once."""
 
+from collections.abc import Mapping
 from math import inf
 
 from tests.harness.deliveries_in_flight import scene
 from tests.harness.lanes import WANTED, Record, accumulator, fill, lane, records
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
-from webhookd.flow.dispatch.delivery import DeliveryStage
-from webhookd.flow.monitoring.lane_states import LaneCounts, LaneState, state_of
+from webhookd.flow.monitoring.lane_states import (
+    BUFFER_FULL,
+    CIRCUIT_OPEN,
+    IDLE,
+    IN_FLIGHT,
+    WAITING,
+    LaneCounts,
+    state_of,
+)
 
 
 def counts(of: BatchAccumulator, now: float = 1.0) -> LaneCounts:
@@ -18,38 +26,43 @@ def counts(of: BatchAccumulator, now: float = 1.0) -> LaneCounts:
     return made
 
 
+def counted(numbers: Mapping[str, int]) -> dict[str, int]:
+    """Those that are not 0."""
+    return {name: number for name, number in numbers.items() if number}
+
+
 def test_lane_without_records_is_idle() -> None:
-    assert state_of(lane()) is LaneState.IDLE
+    assert state_of(lane()) == IDLE
 
 
 def test_lane_with_records_waits() -> None:
     one = lane()
     one.take(records(0), WANTED, 0.0)
-    assert state_of(one) is LaneState.WAITING
+    assert state_of(one) == WAITING
 
 
 def test_lane_with_a_delivery_is_in_flight() -> None:
-    assert state_of(scene().lane) is LaneState.IN_FLIGHT
+    assert state_of(scene().lane) == IN_FLIGHT
 
 
 def test_paused_lane_is_full_although_it_has_a_delivery() -> None:
     made = scene()
     made.lane.paused = True
-    assert state_of(made.lane) is LaneState.BUFFER_FULL
+    assert state_of(made.lane) == BUFFER_FULL
 
 
 def test_open_circuit_comes_first() -> None:
     one = lane()
     one.circuit.open(inf)
     one.paused = True
-    assert state_of(one) is LaneState.CIRCUIT_OPEN
+    assert state_of(one) == CIRCUIT_OPEN
 
 
 def test_mixed_delivery_counts_once() -> None:
     made = scene(lanes=3, size=100)
     found = counts(made.accumulator)
-    assert found.deliveries == {DeliveryStage.QUEUED: 1}
-    assert found.lanes == {LaneState.IN_FLIGHT: 3}
+    assert counted(found.deliveries) == {"queued": 1}
+    assert counted(found.lanes) == {IN_FLIGHT: 3}
 
 
 def test_retry_is_due_after_its_countdown() -> None:
@@ -58,14 +71,14 @@ def test_retry_is_due_after_its_countdown() -> None:
     made.report(ReportKind.RETRY, now=1.0, wait_s=5.0)
     assert counts(made.accumulator, 5.9).retries_due == 0
     assert counts(made.accumulator, 6.0).retries_due == 1
-    assert counts(made.accumulator, 6.0).deliveries == {DeliveryStage.RETRYING: 1}
+    assert counted(counts(made.accumulator, 6.0).deliveries) == {"retrying": 1}
 
 
 def test_claimed_delivery_is_no_retry_that_is_due() -> None:
     made = scene()
     made.report(ReportKind.STARTED)
     found = counts(made.accumulator, 100.0)
-    assert (found.deliveries, found.retries_due) == ({DeliveryStage.CLAIMED: 1}, 0)
+    assert (counted(found.deliveries), found.retries_due) == ({"claimed": 1}, 0)
 
 
 def test_returned_records_wait_again() -> None:

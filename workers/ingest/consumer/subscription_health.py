@@ -115,7 +115,7 @@ class SubscriptionHealth:
     @property
     def state(self) -> Health:
         """The health: unhealthy while there is a problem."""
-        return Health.UNHEALTHY if self.problems.all else Health.HEALTHY
+        return Health.UNHEALTHY if self.problems else Health.HEALTHY
 
     @property
     def reason(self) -> str:

@@ -1,6 +1,6 @@
 """Counts the reports about deliveries, and measures how long tasks wait and how old records are when they arrive.
 
-Each takes about 0.3 µs, and is done once for a delivery, not once for a record.
+Each takes 1 µs or 2. It is done for each report, of which a delivery has two or a few more, and not for each record.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,8 +29,6 @@ ENDS: Final[Mapping[ReportKind, str]] = {
 }
 """The kinds of reports that end an attempt, and their label values."""
 
-UNCLAIMED: Final = frozenset({DeliveryStage.QUEUED, DeliveryStage.RETRYING})
-
 
 class DeliveryMetrics:
     """`samples` may be called by any thread, the other methods by the ingest loop's thread only."""
@@ -47,10 +45,12 @@ class DeliveryMetrics:
         """Count a report that is about to be applied, unless it is a second copy, or nobody waits for it any more."""
         if report.attempt != delivery.attempt or not delivery.current:
             return
-        if delivery.stage in UNCLAIMED and report.kind is not ReportKind.WAITING:
+        stage, end = delivery.stage, ENDS.get(report.kind)
+        unclaimed = stage is DeliveryStage.QUEUED or stage is DeliveryStage.RETRYING
+        if unclaimed and report.kind is not ReportKind.WAITING:
             self._waits[delivery.queue].observe(max(0.0, now - delivery.claimable_at))
-        if report.kind in ENDS and delivery.stage is not DeliveryStage.DEAD_LETTERING:
-            self._ends.add(ENDS[report.kind])
+        if end is not None and stage is not DeliveryStage.DEAD_LETTERING:
+            self._ends.add(end)
 
     def acknowledged(self, delivery: Delivery) -> None:
         """Measure the age of the first record of a delivery, whose first batch was just acknowledged."""

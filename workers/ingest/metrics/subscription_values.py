@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from webhookd.flow.status.delivery_status import DeliveryState
 from webhookd.flow.status.subscription_status import Health
 from webhookd.metrics.catalogue.ingest import SUBSCRIPTIONS
 from webhookd.metrics.catalogue.records import (
@@ -17,7 +18,9 @@ from webhookd.metrics.catalogue.records import (
     RECORDS_LOST,
     RECORDS_MATCHED,
     RECORDS_READ,
-    UNHEALTHY,
+)
+from webhookd.metrics.catalogue.records import (
+    UNHEALTHY as UNHEALTHY_REASON,
 )
 from webhookd.metrics.declaration import Sampled
 from webhookd.metrics.tally import Sample
@@ -34,6 +37,8 @@ COUNTED: Final[tuple[Sampled, ...]] = (
 )
 """The counters, in the order of Counters.take_increments."""
 
+HEALTHY, UNHEALTHY = Health.HEALTHY.value, Health.UNHEALTHY.value
+
 
 class SubscriptionValues:
     """Made on the ingest loop's thread; read by any thread when no more is added. `totals` are those of COUNTED."""
@@ -44,24 +49,28 @@ class SubscriptionValues:
         self._oldest_ms: dict[str, int | None] = {}
         self._unhealthy: Counter[tuple[str, str]] = Counter()
         self._expires_at: dict[str, float] = {}
-        self._states: Counter[tuple[str, str]] = Counter()
+        self._states: dict[tuple[str, str], int] = {}
 
     def add(self, label: str, health: SubscriptionHealth, oldest_ms: int | None) -> None:
         """Add a subscription that runs; `oldest_ms` is the timestamp of its oldest record that is not settled."""
         if health.lag is not None:
             self._lag_records[label] += health.lag
         self._oldest_ms[label] = earlier(self._oldest_ms.get(label), oldest_ms)
-        if health.problems.all:
+        if health.problems:
             self._unhealthy[label, health.reason] += 1
         if health.endpoint_certificate is not None:
             expires_at = health.endpoint_certificate.expires_at
             self._expires_at[label] = min(self._expires_at.get(label, expires_at), expires_at)
-        self._states[health.state, health.delivery.state] += 1
+        self._count(UNHEALTHY if health.problems else HEALTHY, health.delivery.state)
 
-    def add_not_run(self, label: str, reason: str, state: str) -> None:
+    def add_not_run(self, label: str, reason: str, state: DeliveryState) -> None:
         """Add a subscription that cannot be run; `state` is that of its deliveries."""
         self._unhealthy[label, reason] += 1
-        self._states[Health.UNHEALTHY, state] += 1
+        self._count(UNHEALTHY, state)
+
+    def _count(self, health: str, state: DeliveryState) -> None:
+        key = health, state.value
+        self._states[key] = self._states.get(key, 0) + 1
 
     def samples(self, now: float) -> Iterator[Sample]:
         """Return the samples; `now` is in seconds since the epoch."""
@@ -73,7 +82,7 @@ class SubscriptionValues:
         for label, oldest_ms in self._oldest_ms.items():
             yield Sample(LAG_SECONDS, (label,), 0.0 if oldest_ms is None else max(0.0, now - oldest_ms / 1000))
         for labels, number in self._unhealthy.items():
-            yield Sample(UNHEALTHY, labels, number)
+            yield Sample(UNHEALTHY_REASON, labels, number)
         for label, expires_at in self._expires_at.items():
             yield Sample(CERTIFICATE_EXPIRY, (label,), expires_at)
         for labels, number in self._states.items():
