@@ -23,6 +23,7 @@ from api.ports import Services, services_of
 from api.server_errors import ServerErrors
 from api.server_worker import BufferingWorker
 from webhookd import logs
+from webhookd.debug_signal import DebugSignal
 from webhookd.errors import (
     ClusterMismatch,
     NoTemporaryDirectory,
@@ -87,6 +88,10 @@ class Master(Arbiter):
             raise StopIteration  # as gunicorn's own handlers of signals stop it
         super().murder_workers()
 
+    def handle_usr2(self) -> None:
+        """Pass the signal that switches debug on and off to the worker processes; gunicorn would start a second API."""
+        self.kill_workers(signal.SIGUSR2)
+
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - gunicorn's
         """Stop the worker processes; gunicorn calls it twice after SIGINT."""
         if not self._stopping:
@@ -140,6 +145,8 @@ class ApiServer(BaseApplication):
         self._settings = settings
         self._errors = errors
         self._heartbeats = heartbeat_directory()
+        self.debug_signal = DebugSignal(settings.log_debug_s)
+        """Each worker process installs it."""
         super().__init__()
 
     def load_config(self) -> None:

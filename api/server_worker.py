@@ -62,6 +62,11 @@ class BufferingWorker(ThreadWorker):
         self._held_bytes = 0
         self._next_check = 0.0
 
+    def init_signals(self) -> None:
+        """Handle gunicorn's signals and SIGUSR2, which gunicorn has end a worker process."""
+        super().init_signals()
+        self.app.debug_signal.install()
+
     def accept(self, listener: socket) -> None:
         """Accept a connection and wait for its first request."""
         try:

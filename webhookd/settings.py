@@ -20,6 +20,7 @@ from webhookd.configuration.egress_settings import (
     HostLimitSettings,
     VerificationSettings,
 )
+from webhookd.configuration.log_settings import LogSettings
 from webhookd.configuration.metrics_settings import MetricsSettings
 from webhookd.configuration.policy_settings import PolicySettings
 from webhookd.configuration.secret_settings import SecretSettings
@@ -36,8 +37,6 @@ from webhookd.configuration.value_types import (
 )
 from webhookd.kafka_properties import KafkaProperties
 
-LogFormat = Literal["auto", "json", "text"]
-LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
 
@@ -303,20 +302,12 @@ class ProcessSettings(Subject):
         default=SecretStr(""),
         description="`user:password` for Flower. Without it, Flower listens on loopback only.",
     )
-    log_format: LogFormat = Field(
-        default="auto",
-        description="`json` writes one JSON object a line, `text` lines for people. `auto`: `text` when stderr is a "
-        "terminal, else `json`.",
-    )
-    log_level: LogLevel = Field(
-        default="info",
-        description="The lowest level that is logged. `debug` also logs each attempt.",
-    )
 
 
 class Settings(
     ApiRequestSettings,
     MetricsSettings,
+    LogSettings,
     ProcessSettings,
     RateLimitSettings,
     PolicySettings,

@@ -11,9 +11,10 @@ Each process serves its metrics at `GET /metrics`, as Prometheus text or as Open
 `WEBHOOKD_METRICS_BIND` (see [Settings](settings.md#metrics)). [Monitor webhookd](../how-to/monitor.md) says what to
 watch.
 
-A histogram has three series, whose names end with `_bucket`, `_sum` and `_count`. A counter begins at 0 when its process
-starts: use `rate()` or `increase()`. A series with labels is there from its first event on. Besides these, each process
-has the metrics of Prometheus' own client: its memory, CPU time, open files, start time and garbage collections."""
+A histogram has three series, whose names end with `_bucket`, `_sum` and `_count`. A counter begins at 0 when its
+process starts: use `rate()` or `increase()`. A series with labels is there from its first event on. Besides these, each
+process has the metrics of Prometheus' own client: its memory, CPU time, open files, start time and garbage
+collections."""
 
 
 def metrics_page() -> str:

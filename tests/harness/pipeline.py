@@ -135,6 +135,10 @@ class Pipeline:
         """SIGTERM, without waiting for the end."""
         self._processes[name].send(signal.SIGTERM)
 
+    def switch_debug(self, name: str) -> None:
+        """SIGUSR2, to the process that was started, as operators send it; gunicorn's has worker processes."""
+        self._processes[name].send_alone(signal.SIGUSR2)
+
     def exit_code(self, name: str) -> int:
         """Wait for the end of a process; returns its exit code."""
         until(lambda: self._processes[name].exit_code is not None, f"{name} has ended")

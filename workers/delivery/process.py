@@ -37,6 +37,7 @@ from workers.celery_app import ETA_LIMIT, build_celery
 from workers.coordination_clock import CoordinationClock
 from workers.delivery.access_tokens import TokenSources
 from workers.delivery.change_watch import ChangeWatch
+from workers.delivery.delivery_log import DeliveryLog
 from workers.delivery.delivery_sender import Clocks, SendLimits
 from workers.delivery.heartbeat import Heartbeat, WorkerErrors, WorkerInfo
 from workers.delivery.report_sender import ReportSender
@@ -89,6 +90,7 @@ class WorkerProcess:
             certificates=self._exchanges.certificate,
             origin=settings.verification_origin,
         )
+        self._worker_id = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         self._stopping = False
         self.app: Celery = build_celery(settings)
         register(self.app, lambda: self, CoordinationClock(edges.coordination.now, clock.monotonic))
@@ -97,7 +99,7 @@ class WorkerProcess:
     def start(self, *, queues: Sequence[str], threads: int, stuck: Callable[[], None]) -> None:
         """Start the heartbeat of a worker that consumes these queues; it calls `stuck` when the worker is stuck."""
         info = WorkerInfo(
-            worker_id=f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}",
+            worker_id=self._worker_id,
             queues=tuple(queues),
             threads=threads,
             tasks_held=ETA_LIMIT,
@@ -203,6 +205,7 @@ class WorkerProcess:
             claims=self._edges.coordination,
             exchanges=self._exchanges,
             report_sender=self._report_sender,
+            delivery_log=DeliveryLog(self._worker_id, settings.log_delivered_ratio),
             limits=limits,
             clocks=clocks,
         )
@@ -248,5 +251,4 @@ def send_limits(settings: Settings) -> SendLimits:
         deadline_s=settings.request_deadline_s,
         lease_s=settings.lease_s,
         retry_time_scale=settings.retry_time_scale,
-        log_attempts=settings.log_level.lower() == "debug",
     )

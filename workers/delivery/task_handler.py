@@ -37,6 +37,7 @@ from webhookd.flow.dispatch.request_quota import (
     SendSchedule,
 )
 from webhookd.flow.dispatch.task_message import DeliveryRef
+from workers.delivery.delivery_log import DeliveryLog
 from workers.delivery.delivery_sender import (
     Clocks,
     DeliverySender,
@@ -108,6 +109,7 @@ class TaskHandler:
         claims: Claims,
         exchanges: Exchanges,
         report_sender: ReportSender,
+        delivery_log: DeliveryLog,
         limits: SendLimits,
         clocks: Clocks,
     ) -> None:
@@ -116,6 +118,7 @@ class TaskHandler:
         self._claims = claims
         self._exchanges = exchanges
         self._report_sender = report_sender
+        self._delivery_log = delivery_log
         self._limits = limits
         self._clocks = clocks
 
@@ -141,7 +144,7 @@ class TaskHandler:
             sender = self._next(ended)
             if sender is None:
                 continue
-            _log_end(sender)
+            self._delivery_log.ended(sender)
             if isinstance(sender.verdict, RetryAt):
                 publish_retry(_next_attempt(sender), sender.verdict.wait_s)
 
@@ -295,21 +298,3 @@ def _next_attempt(sender: DeliverySender) -> DeliveryRef:
         unreported_s=0.0,
         failures=sender.failures_before,
     )
-
-
-def _log_end(sender: DeliverySender) -> None:
-    """Log one line for each delivery that succeeded or went back to its lane, and one for each failed attempt."""
-    ref = sender.ref
-    facts = {
-        "subscription": ref.subscription,
-        "lanes": list(ref.lanes),
-        "delivery": ref.id,
-        "attempt": ref.attempt,
-        "batches": sender.done,
-    }
-    if sender.failure_code:
-        wait_s = round(sender.verdict.wait_s, 1) if isinstance(sender.verdict, RetryAt) else None
-        _log.warning("attempt_failed", code=sender.failure_code, retry_in_s=wait_s, **facts)
-    else:
-        # A stop, or a new epoch, may come before the first response.
-        _log.info("delivered" if sender.done else "delivery_returned", sending_s=round(sender.elapsed_s, 6), **facts)
