@@ -252,7 +252,6 @@ def test_queue_without_workers_is_a_fault_of_its_own() -> None:
             started_at=0.0,
         )
     )
-    assert checks.seen is None, "nothing was read"
     checks.queues_have_consumers()
     checks.workers_read_store()
     checks.queues_move()

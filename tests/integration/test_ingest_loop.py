@@ -1,6 +1,6 @@
 """The ingest loop with consumers that the test controls: a fault affects one subscription only, and loses no record."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -114,7 +114,11 @@ def test_held_subscription_is_not_run_until_it_is_stopped_or_runs(scene: Scene) 
 
     def hold_and_run() -> None:
         subscriptions_ = scene.loop.subscriptions
-        for end in (lambda: subscriptions_.stop(ID), lambda: subscriptions_.run(subscription(), None)):
+        ends: list[Callable[[], None]] = [
+            lambda: subscriptions_.stop(ID),
+            lambda: subscriptions_.run(subscription(), None),
+        ]
+        for end in ends:
             subscriptions_.hold(ID, 1, Problem(code="not_allowed"), None)
             not_run.append(dict(subscriptions_.not_run))
             end()

@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from queue import Empty, SimpleQueue
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from celery import Celery
 
@@ -38,9 +38,6 @@ from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.settlement.delivery_timeouts import DeliveryTimeouts
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
-from webhookd.metrics.catalogue.ingest import LOOP_ITERATION
-from webhookd.metrics.exposition import Source
-from webhookd.metrics.tally import Sample
 from webhookd.service_watch import ServiceWatch, WatchedService, watched_database, watched_kafka, watched_redis
 from webhookd.settings import Settings
 from webhookd.store.system_health import IngestLoad
@@ -56,10 +53,7 @@ from workers.ingest.dispatch.worker_capacity import WorkerCapacity
 from workers.ingest.loop import IngestLoop
 from workers.ingest.loop_commands import LoopCommands
 from workers.ingest.loop_limits import Clocks, LoopLimits
-from workers.ingest.metrics.loop_metrics import LoopMetrics
-from workers.ingest.metrics.loop_observer import NOT_OBSERVED
-from workers.ingest.metrics.store_metrics import StoreMetrics
-from workers.ingest.metrics.zeros import begin_at_zero
+from workers.ingest.metrics.process_metrics import Metrics, ProcessMetrics
 from workers.ingest.monitoring.kafka_watch import KafkaWatch
 from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
 from workers.ingest.monitoring.monitor import Monitor
@@ -74,13 +68,6 @@ STOP_S = 5.0
 """How long a stop waits for each thread that still has rows or tasks to write, or reports to pass on."""
 
 _log = logs.get(__name__)
-
-
-class Metrics(Protocol):
-    """The part of the metrics server that this process uses."""
-
-    def add_source(self, source: Source) -> None:
-        """Serve the samples of a source, too."""
 
 
 class InFlight(NamedTuple):
@@ -106,8 +93,7 @@ class IngestProcess:
         metrics: Metrics,
     ) -> None:
         self._settings = settings
-        self._loop_metrics = _loop_metrics(settings) if settings.metrics_bind else None
-        self._store_metrics = StoreMetrics(edges.database, clock.wall_clock) if settings.metrics_bind else None
+        self._metrics = ProcessMetrics(settings, edges.database)
         self._kafka_connection = KafkaConnection.of(settings)
         self._edges = edges
         self.member_id = secrets.token_hex(8)
@@ -149,20 +135,9 @@ class IngestProcess:
             monotonic=clock.monotonic,
             wall_clock=clock.wall_clock,
         )
-        self._monitor = Monitor(
-            settings,
-            edges,
-            member_id=self.member_id,
-            ingest_load=self._load,
-            more_checks=self._checks(),
-            checked=self._store_metrics.refresh if self._store_metrics is not None else lambda: None,
-        )
+        self._monitor = self._new_monitor()
         self._service_watch = ServiceWatch(self._watched())
-        if self._loop_metrics is not None:
-            metrics.add_source(self._loop_metrics.samples)
-            metrics.add_source(self._monitor.samples)
-            metrics.add_source(lambda: [Sample(LOOP_ITERATION, (), self._watchdog.longest_iteration_s)])
-            begin_at_zero()
+        self._metrics.serve(metrics, self._monitor.samples, self._watchdog.samples)
 
     def start(self) -> None:
         """Start every thread; returns at once."""
@@ -213,7 +188,7 @@ class IngestProcess:
             describe_topics=self._topic_watch.describe,
             open_consumer=self._consumer_factory.open,
             never_joined=self._consumer_factory.fall_back,
-            observer=self._loop_metrics or NOT_OBSERVED,
+            observer=self._metrics.observer,
         )
 
     def _new_topic_watch(self) -> TopicWatch:
@@ -246,6 +221,16 @@ class IngestProcess:
             protocol=lambda: self._consumer_factory.group_protocol,
             ready=lambda: self._control.cluster_confirmed,
             open_without_policy=settings.open_without_policy,
+        )
+
+    def _new_monitor(self) -> Monitor:
+        return Monitor(
+            self._settings,
+            self._edges,
+            member_id=self.member_id,
+            ingest_load=self._load,
+            more_checks=self._checks(),
+            checked=self._metrics.refresh,
         )
 
     def _membership(self) -> Membership:
@@ -297,14 +282,6 @@ def _delivery_timeouts(settings: Settings) -> DeliveryTimeouts:
         lease_s=settings.lease_s,
         request_deadline_s=settings.request_deadline_s,
         retry_time_scale=settings.retry_time_scale,
-    )
-
-
-def _loop_metrics(settings: Settings) -> LoopMetrics:
-    return LoopMetrics(
-        Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-        bound=settings.metrics_subscriptions,
-        limit_bytes=settings.process_buffer_bytes,
     )
 
 

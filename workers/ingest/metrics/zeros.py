@@ -6,8 +6,8 @@ from webhookd.metrics.catalogue.ingest import ALERTS_SENT, COMMITS, DELIVERIES_P
 
 def begin_at_zero() -> None:
     """Serve the counters of events that may not happen for long."""
-    for result in (MailResult.DELIVERED, MailResult.REFUSED, MailResult.GIVEN_UP):
-        ALERTS_SENT.inc(result, by=0)
+    for mail_result in (MailResult.DELIVERED, MailResult.REFUSED, MailResult.GIVEN_UP):
+        ALERTS_SENT.inc(mail_result, by=0)
     for result in ("committed", "failed"):
         COMMITS.inc(result, by=0)
     for event in ("assigned", "revoked", "lost"):
