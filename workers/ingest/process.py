@@ -128,13 +128,7 @@ class IngestProcess:
         self._worker_capacity = WorkerCapacity(
             edges.coordination, ingests=lambda: self._assignment.sharing_count, on_load=self.loop.set_worker_load
         )
-        self._reports = ReportReader(
-            edges.coordination,
-            self.member_id,
-            lambda found, late: self.loop.add_reports(found, late=late),
-            monotonic=clock.monotonic,
-            wall_clock=clock.wall_clock,
-        )
+        self._reports = self._new_report_reader()
         self._monitor = self._new_monitor()
         self._service_watch = ServiceWatch(self._watched())
         self._metrics.serve(metrics, self._monitor.samples, self._watchdog.samples)
@@ -221,6 +215,15 @@ class IngestProcess:
             protocol=lambda: self._consumer_factory.group_protocol,
             ready=lambda: self._control.cluster_confirmed,
             open_without_policy=settings.open_without_policy,
+        )
+
+    def _new_report_reader(self) -> ReportReader:
+        return ReportReader(
+            self._edges.coordination,
+            self.member_id,
+            lambda found, late: self.loop.add_reports(found, late=late),
+            monotonic=clock.monotonic,
+            wall_clock=clock.wall_clock,
         )
 
     def _new_monitor(self) -> Monitor:
