@@ -10,11 +10,14 @@ import pytest
 
 from tests.harness.ingest_loops import ONE, PATIENCE_S, ZERO, Scene, held_status, message, on_the_loop, running
 from tests.harness.lanes import WANTED, about, lane_of, records
+from tests.harness.metrics import exposed
+from tests.harness.pipeline import until
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import GroupDenied
 from webhookd.flow.attempt.attempt_report import ReportKind, decode, encode
 from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.queue_names import FIRST
 from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
 from webhookd.store import subscriptions
@@ -191,3 +194,19 @@ def test_loop_online_before_it_left_keeps_its_consumers(scene: Scene) -> None:
     on_the_loop(scene, in_flight)
     on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(60.0))
     assert (gone_online(scene), list(scene.loop.consumers)) == ([], [ID])
+
+
+def test_delivery_that_nobody_claims_is_counted_as_published_again(scene: Scene) -> None:
+    def begin() -> None:
+        scene.loop.subscriptions.run(subscription(), None)
+        accumulator = scene.loop.consumers[ID].accumulator
+        scene.kafka_consumers[0].listener.assigned([ZERO])
+        lane_of(accumulator).position_known = True
+        lane_of(accumulator).take(records(0), WANTED, 0.0)
+        (delivery,) = accumulator.ready(1e9)
+        delivery.queue = FIRST
+        scene.in_flight.published(delivery, clock.monotonic() - 1000.0)
+
+    with exposed() as (read, _):
+        on_the_loop(scene, begin)
+        until(lambda: read().value("webhookd_deliveries_published_total", again="true") == 1, "it is published again")

@@ -10,7 +10,8 @@ _INGEST: Final = frozenset({Process.INGEST})
 # The flow of deliveries.
 DELIVERIES_PUBLISHED: Final = Counter(
     "webhookd_deliveries_published_total",
-    "Deliveries published as Celery tasks; `again` is `true` for those that no worker had claimed in time.",
+    "Deliveries published as Celery tasks; `again` is `true` for those that no worker had claimed in time, or whose "
+    "first publication failed. Workers publish retries themselves.",
     labels=("again",),
     processes=_INGEST,
 )
