@@ -50,7 +50,11 @@ class EmbeddedService:
         self.mismatch: ClusterMismatch | None = None
         """The error if the brokers belong to another cluster than the one in the database; then nothing is read."""
         self._ingest = IngestProcess(
-            settings, self._edges, self._process.app, lambda error: setattr(self, "mismatch", error)
+            settings,
+            self._edges,
+            self._process.app,
+            lambda error: setattr(self, "mismatch", error),
+            self._metrics,
         )
         self._started = False
         app = create_app(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from tests.harness.metrics import Scrape, exposed
 from tests.harness.pipeline import until
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
@@ -250,11 +251,18 @@ def test_rejected_mail_is_given_up_and_the_next_is_sent(
     database: Database, mailer: MemoryMailer, outbox_relay: OutboxRelay
 ) -> None:
     mailer.refused.add("gone@example.com")
-    with database.transaction() as session:
-        mail_outbox.add(session, [an_alert("refused", "gone@example.com"), an_alert("well", "here@example.com")])
-    assert mailer.wait(lambda sent: [mail.token for mail in sent] == ["well"], PATIENCE_S)
-    until(lambda: settled(database), "the outbox is settled")
+    with exposed() as (read, _):
+        with database.transaction() as session:
+            mail_outbox.add(session, [an_alert("refused", "gone@example.com"), an_alert("well", "here@example.com")])
+        assert mailer.wait(lambda sent: [mail.token for mail in sent] == ["well"], PATIENCE_S)
+        until(lambda: settled(database), "the outbox is settled")
+        assert sent_by_result(read()) == {"delivered": 1, "refused": 1}
     del outbox_relay
+
+
+def sent_by_result(scraped: Scrape) -> dict[str, float]:
+    """How many mails were counted by their result."""
+    return {one.labels["result"]: one.value for one in scraped.series("webhookd_alerts_sent_total")}
 
 
 def test_failing_address_keeps_the_mail_from_no_other(
@@ -304,9 +312,11 @@ def test_mail_that_could_not_be_sent_for_days_is_given_up(
 ) -> None:
     mailer.deferred.add("busy@example.com")
     old = clock.wall_clock() - GIVE_UP_S - 1
-    with database.transaction() as session:
-        mail_outbox.add(session, [an_alert("old", "busy@example.com", old)])
-    until(lambda: settled(database), "it is given up")
+    with exposed() as (read, _):
+        with database.transaction() as session:
+            mail_outbox.add(session, [an_alert("old", "busy@example.com", old)])
+        until(lambda: sent_by_result(read()) == {"given_up": 1}, "it is counted")
+    assert settled(database)
     assert mailer.sent == []
     del outbox_relay
 

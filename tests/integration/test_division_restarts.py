@@ -23,6 +23,8 @@ from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.flow.destination import Destination
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.subscription import Batching, OnExhausted, OnRejected, Retry, Source, Start, Subscription
+from webhookd.metrics.declaration import Process
+from webhookd.metrics_server import MetricsServer
 from webhookd.settings import Settings
 from webhookd.store import dead_letters, subscriptions
 from webhookd.store.migrating import upgrade
@@ -86,7 +88,11 @@ class Service:
 
     def _started(self) -> IngestProcess:
         ingest = IngestProcess(
-            self._settings, self.edges, self._worker_process.app, lambda error: pytest.fail(str(error))
+            self._settings,
+            self.edges,
+            self._worker_process.app,
+            lambda error: pytest.fail(str(error)),
+            MetricsServer(self._settings, frozenset({Process.INGEST})),
         )
         ingest.start()
         return ingest
@@ -117,6 +123,7 @@ def service(cluster: MockCluster, receiver: Receiver, tmp_path: Path) -> Iterato
         kafka_group_protocol="consumer",
         kafka_fetch_wait_s=0.01,
         redis_url="memory://",
+        metrics_bind="",
         api_auth="none",
         database_url=f"sqlite:///{tmp_path / 'webhookd.db'}",
         secret_keys=SecretStr(KEY),

@@ -29,7 +29,7 @@ from webhookd.store import migrating, system_health
 from webhookd.store.database import Database
 from webhookd.store.system_health import IngestLoad
 from webhookd.store.tables import MailRow
-from workers.ingest.monitoring.health_checks import Check, HealthChecks, WorkerChecks
+from workers.ingest.monitoring.health_checks import Check, HealthChecks, SeenQueues, WorkerChecks
 from workers.ingest.monitoring.health_monitor import HealthMonitor
 
 NOW = 1_700_000_000.0
@@ -255,9 +255,35 @@ def test_queue_without_workers_is_a_fault_of_its_own() -> None:
     checks.queues_have_consumers()
     checks.workers_read_store()
     checks.queues_move()
+    assert checks.seen is not None
+    assert checks.seen.tasks == {"webhookd.first": 3, "webhookd.retry": 0}
+    assert checks.seen.workers_by_queue() == {"webhookd.first": 1, "webhookd.retry": 1}
+    assert SeenQueues(checks.seen.tasks, []).workers_by_queue() == {"webhookd.first": 0, "webhookd.retry": 0}
     now[0] = 60.0
     with pytest.raises(QueueStalled, match=r"3 tasks wait in webhookd\.first"):
         checks.queues_move()
+
+
+class Unreadable(Waiting):
+    """A coordination store that stops to answer."""
+
+    answers = True
+
+    def live_workers(self) -> list[WorkerHeartbeat]:
+        if not self.answers:
+            raise QueueUnavailable("refused")
+        return super().live_workers()
+
+
+def test_queues_are_unknown_while_redis_does_not_answer() -> None:
+    coordination = Unreadable()
+    checks = WorkerChecks(coordination, lambda: None, lambda: 0.0)
+    checks.queues_move()
+    assert checks.seen is not None
+    coordination.answers = False
+    with pytest.raises(QueueUnavailable):
+        checks.queues_move()
+    assert checks.seen is None
 
 
 def test_worker_without_the_database_or_the_keys_is_a_fault_of_its_own() -> None:

@@ -1,6 +1,6 @@
 """The ingest loop with consumers that the test controls: a fault affects one subscription only, and loses no record."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,11 +10,15 @@ import pytest
 
 from tests.harness.ingest_loops import ONE, PATIENCE_S, ZERO, Scene, held_status, message, on_the_loop, running
 from tests.harness.lanes import WANTED, about, lane_of, records
+from tests.harness.metrics import exposed
+from tests.harness.pipeline import until
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import GroupDenied
 from webhookd.flow.attempt.attempt_report import ReportKind, decode, encode
 from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.queue_names import FIRST
+from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
 from webhookd.store import subscriptions
 
@@ -96,8 +100,35 @@ def test_consumer_that_fails_twice_before_it_joins_is_a_problem(scene: Scene) ->
 
 def test_failed_start_is_repeated(scene: Scene) -> None:
     scene.refusals = 1
-    scene.loop.call(lambda: scene.loop.subscriptions.run(subscription(), None))
+    not_run: list[dict[str, str]] = []
+
+    def run() -> None:
+        scene.loop.subscriptions.run(subscription(), None)
+        not_run.append(dict(scene.loop.subscriptions.not_run))
+
+    on_the_loop(scene, run)
     assert scene.opened.wait(PATIENCE_S)
+    on_the_loop(scene, lambda: not_run.append(dict(scene.loop.subscriptions.not_run)))
+    assert not_run == [{ID: "consumer_failed"}, {}]
+
+
+def test_held_subscription_is_not_run_until_it_is_stopped_or_runs(scene: Scene) -> None:
+    not_run: list[dict[str, str]] = []
+
+    def hold_and_run() -> None:
+        subscriptions_ = scene.loop.subscriptions
+        ends: list[Callable[[], None]] = [
+            lambda: subscriptions_.stop(ID),
+            lambda: subscriptions_.run(subscription(), None),
+        ]
+        for end in ends:
+            subscriptions_.hold(ID, 1, Problem(code="not_allowed"), None)
+            not_run.append(dict(subscriptions_.not_run))
+            end()
+            not_run.append(dict(subscriptions_.not_run))
+
+    on_the_loop(scene, hold_and_run)
+    assert not_run == [{ID: "not_allowed"}, {}, {ID: "not_allowed"}, {}]
 
 
 def test_new_version_replaces_the_old_one(scene: Scene) -> None:
@@ -163,3 +194,19 @@ def test_loop_online_before_it_left_keeps_its_consumers(scene: Scene) -> None:
     on_the_loop(scene, in_flight)
     on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(60.0))
     assert (gone_online(scene), list(scene.loop.consumers)) == ([], [ID])
+
+
+def test_delivery_that_nobody_claims_is_counted_as_published_again(scene: Scene) -> None:
+    def begin() -> None:
+        scene.loop.subscriptions.run(subscription(), None)
+        accumulator = scene.loop.consumers[ID].accumulator
+        scene.kafka_consumers[0].listener.assigned([ZERO])
+        lane_of(accumulator).position_known = True
+        lane_of(accumulator).take(records(0), WANTED, 0.0)
+        (delivery,) = accumulator.ready(1e9)
+        delivery.queue = FIRST
+        scene.in_flight.published(delivery, clock.monotonic() - 1000.0)
+
+    with exposed() as (read, _):
+        on_the_loop(scene, begin)
+        until(lambda: read().value("webhookd_deliveries_published_total", again="true") == 1, "it is published again")

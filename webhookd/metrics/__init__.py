@@ -3,5 +3,6 @@
 declaration   the kinds of metrics; each has a name, a help text and labels
 catalogue     every metric of webhookd; no other module declares one
 tally         counters for the hot path, which one thread writes without a lock
+labelled_…    the bounded number of subscriptions with series of their own, and their totals
 exposition    which metrics a process serves, and where their values come from
 """

@@ -45,10 +45,11 @@ class CounterTally:
 
 
 class HistogramTally:
-    """A histogram without labels. Written by one thread."""
+    """One series of a histogram; `labels` are the values of its labels. Written by one thread."""
 
-    def __init__(self, metric: Sampled) -> None:
+    def __init__(self, metric: Sampled, *labels: str) -> None:
         self._metric = metric
+        self._labels = labels
         self._bounds = metric.buckets
         self._counts = [0] * (len(metric.buckets) + 1)
         self._total = 0.0
@@ -73,4 +74,4 @@ class HistogramTally:
 
     def samples(self) -> Iterator[Sample]:
         """Return the values; may be called by any thread."""
-        yield Sample(self._metric, (), HistogramValue(tuple(self._counts), self._total))
+        yield Sample(self._metric, self._labels, HistogramValue(tuple(self._counts), self._total))

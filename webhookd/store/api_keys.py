@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import CursorResult, Select, and_, or_, select, update
+from sqlalchemy import CursorResult, Select, and_, func, or_, select, update
 from sqlalchemy import insert as insert_into
 from sqlalchemy.orm import Session
 
@@ -83,6 +83,17 @@ def usable_admin_keys(session: Session, now: float) -> set[str]:
         or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > now),
     )
     return set(session.scalars(query.order_by(ApiKeyRow.id).with_for_update()))
+
+
+def first_expiry(session: Session, now: float) -> float | None:
+    """When the first of the keys that work expires; None if none does.
+
+    Keys that a rotation has replaced are left out: they are to expire.
+    """
+    query = select(func.min(ApiKeyRow.expires_at)).where(
+        _VALID, ApiKeyRow.expires_at > now, ApiKeyRow.revoked_at.is_(None), ApiKeyRow.successor_id.is_(None)
+    )
+    return session.scalar(query)
 
 
 def _found(session: Session, id_: str, query: Select[tuple[Any, ...]]) -> ApiKey | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from webhookd.flow.alerting.alert import Alert
@@ -69,6 +69,11 @@ def claim(session: Session, now: float) -> ClaimedMail | None:
     row.next_try_at = now + CLAIM_S
     row.tries += 1
     return ClaimedMail(id=row.id, owner=owner_of(row.subject_key), tries=row.tries, mail=_mail(row))
+
+
+def waiting(session: Session) -> int:
+    """How many mails are to be sent, now or later."""
+    return session.scalar(select(func.count()).where(MailRow.next_try_at.is_not(None))) or 0
 
 
 def settle(session: Session, claimed: ClaimedMail, results: Sequence[RecipientResult], now: float) -> None:

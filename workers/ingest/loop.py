@@ -33,6 +33,7 @@ from workers.ingest.dispatch.delivery_spans import DeliverySpans
 from workers.ingest.dispatch.dispatcher import Dispatcher
 from workers.ingest.loop_inbox import LoopInbox
 from workers.ingest.loop_limits import Clocks, LoopLimits
+from workers.ingest.metrics.loop_observer import NOT_OBSERVED, LoopObserver
 from workers.ingest.ports import DeadLetterSink
 from workers.ingest.running_subscriptions import RunningSubscriptions
 from workers.ingest.settlement.dead_letter_writer import DeadLetterWriter
@@ -60,6 +61,7 @@ class IngestLoop:
         describe_topics: Callable[[Collection[str]], Topics],
         open_consumer: Callable[[Subscription, SubscriptionStatus | None, "IngestLoop"], SubscriptionConsumer],
         never_joined: Callable[[], None],
+        observer: LoopObserver = NOT_OBSERVED,
     ) -> None:
         self.monotonic, self.wall_clock = clocks.monotonic, clocks.wall
         self.commit_interval_s = limits.commit_interval_s
@@ -71,6 +73,7 @@ class IngestLoop:
         )
         self._limits = limits
         self._in_flight = in_flight
+        self._observer = observer
         self._writer = writers.writer
         self._describe_topics = describe_topics
         self._topics_seen_at = clocks.monotonic()
@@ -124,10 +127,10 @@ class IngestLoop:
             self._dispatcher,
             self.consumers,
             self._timers,
-            self.monotonic,
             gone=lambda consumer: self._writer.deactivate(consumer.subscription, GONE),
             failed=self._restart_later,
             marker_read=self.policy_confirmation.marker_read,
+            observer=self._observer,
         )
 
     # Called by other threads.
@@ -289,6 +292,7 @@ class IngestLoop:
             consumer.check()
             self.subscriptions.write_status(consumer)
         self._paused_ends.refresh(self.monotonic())
+        self._observer.checked(self.consumers.values(), self.subscriptions.not_run)
 
     def _apply(self, reports: Sequence[Report], *, late: bool) -> None:
         self._settlement.settle([report for report in reports if report.kind not in VERIFICATION_KINDS], late=late)

@@ -186,3 +186,4 @@ class LoopCommands:
         _log.error("subscription_unusable", code=error.code, subscription=id_, version=version, detail=error.detail)
         before = previous or SubscriptionStatus(subscription_id=id_, health=Health.HEALTHY)
         self._writer.set_status(unhealthy(before, error.code, error.detail, clock.wall_clock(), version))
+        self._loop.call(lambda: self._loop.subscriptions.not_run.update({id_: error.code}))

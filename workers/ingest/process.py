@@ -56,6 +56,7 @@ from workers.ingest.dispatch.worker_capacity import WorkerCapacity
 from workers.ingest.loop import IngestLoop
 from workers.ingest.loop_commands import LoopCommands
 from workers.ingest.loop_limits import Clocks, LoopLimits
+from workers.ingest.metrics.process_metrics import Metrics, ProcessMetrics
 from workers.ingest.monitoring.kafka_watch import KafkaWatch
 from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
 from workers.ingest.monitoring.monitor import Monitor
@@ -82,13 +83,20 @@ class InFlight(NamedTuple):
 class IngestProcess:
     """Runs the subscriptions that are assigned to this process, from `start` to `stop`.
 
-    `mismatched` is called if the brokers are not the database's cluster: the process must end.
+    `mismatched` is called if the brokers are not the database's cluster: the process must end. `metrics` serves the
+    metrics of the process.
     """
 
     def __init__(
-        self, settings: Settings, edges: Edges, app: Celery, mismatched: Callable[[ClusterMismatch], None]
+        self,
+        settings: Settings,
+        edges: Edges,
+        app: Celery,
+        mismatched: Callable[[ClusterMismatch], None],
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
+        self._metrics = ProcessMetrics(settings, edges.database)
         self._kafka_connection = KafkaConnection.of(settings)
         self._edges = edges
         self.member_id = secrets.token_hex(8)
@@ -123,17 +131,10 @@ class IngestProcess:
         self._worker_capacity = WorkerCapacity(
             edges.coordination, ingests=lambda: self._assignment.sharing_count, on_load=self.loop.set_worker_load
         )
-        self._reports = ReportReader(
-            edges.coordination,
-            self.member_id,
-            lambda found, late: self.loop.add_reports(found, late=late),
-            monotonic=clock.monotonic,
-            wall_clock=clock.wall_clock,
-        )
-        self._monitor = Monitor(
-            settings, edges, member_id=self.member_id, ingest_load=self._load, more_checks=self._checks()
-        )
+        self._reports = self._new_report_reader()
+        self._monitor = self._new_monitor()
         self._service_watch = ServiceWatch(self._watched())
+        self._metrics.serve(metrics, self._monitor.samples, self._watchdog.samples)
 
     def start(self) -> None:
         """Start every thread; returns at once."""
@@ -184,6 +185,7 @@ class IngestProcess:
             describe_topics=self._topic_watch.describe,
             open_consumer=self._consumer_factory.open,
             never_joined=self._consumer_factory.fall_back,
+            observer=self._metrics.observer,
         )
         if self._edges.tracing is not None:
             loop.trace(_delivery_spans(self._settings, self._edges.tracing))
@@ -219,6 +221,25 @@ class IngestProcess:
             protocol=lambda: self._consumer_factory.group_protocol,
             ready=lambda: self._control.cluster_confirmed,
             open_without_policy=settings.open_without_policy,
+        )
+
+    def _new_report_reader(self) -> ReportReader:
+        return ReportReader(
+            self._edges.coordination,
+            self.member_id,
+            lambda found, late: self.loop.add_reports(found, late=late),
+            monotonic=clock.monotonic,
+            wall_clock=clock.wall_clock,
+        )
+
+    def _new_monitor(self) -> Monitor:
+        return Monitor(
+            self._settings,
+            self._edges,
+            member_id=self.member_id,
+            ingest_load=self._load,
+            more_checks=self._checks(),
+            checked=self._metrics.refresh,
         )
 
     def _membership(self) -> Membership:

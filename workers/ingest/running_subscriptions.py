@@ -74,6 +74,8 @@ class RunningSubscriptions:
         self._topics_changed = False
         self.topics_in_use: frozenset[str] = frozenset()
         """The topics of all consumers; any thread may read it."""
+        self.not_run: dict[str, str] = {}
+        """The subscriptions that cannot be run now, with the reasons of their statuses."""
         self.foreign_cluster = False
         """Whether the brokers are not the database's cluster: then nothing starts or commits any more."""
         self.kafka_lost = False
@@ -104,6 +106,7 @@ class RunningSubscriptions:
             self._retry_start_later(subscription, previous, error)
             return
         self._consumers[subscription.id] = consumer
+        self.not_run.pop(subscription.id, None)
         self._topics_changed = True
         self.polling.add(consumer)
         if previous is not None and previous.reason in HELD and consumer.health.state is Health.HEALTHY:
@@ -114,6 +117,7 @@ class RunningSubscriptions:
         """Stop running a subscription; reports about its in-flight deliveries are ignored from here on."""
         self._wanted.pop(subscription_id, None)
         self._offline.discard(subscription_id)
+        self.not_run.pop(subscription_id, None)
         consumer = self._consumers.pop(subscription_id, None)
         if consumer is None:
             return
@@ -134,6 +138,7 @@ class RunningSubscriptions:
         self.stop(id_)
         before = previous or SubscriptionStatus(subscription_id=id_, health=Health.HEALTHY)
         status = on_hold(before, problem, version)
+        self.not_run[id_] = status.reason
         self._writer.set_status(status)
         if (before.health, before.reason) != (status.health, status.reason):
             self._record(id_, Event.UNHEALTHY, problem.code)
@@ -247,6 +252,7 @@ class RunningSubscriptions:
         _log.error("start_failed", code=CONSUMER_FAILED, subscription=subscription.id, detail=repr(error))
         before = previous or SubscriptionStatus(subscription_id=subscription.id, health=Health.HEALTHY)
         now = self._services.wall_clock()
+        self.not_run[subscription.id] = CONSUMER_FAILED
         self._writer.set_status(unhealthy(before, CONSUMER_FAILED, str(error), now, subscription.version))
         self._services.call_later(loop_limits.START_RETRY_S, lambda: self._retry_start(subscription, before))
 

@@ -8,10 +8,10 @@ from webhookd.clock import Monotonic
 
 
 class TimerQueue:
-    """Actions ordered by when they are due (monotonic seconds); owned by one thread."""
+    """Actions ordered by when they are due, in seconds of the monotonic `clock`; owned by one thread."""
 
     def __init__(self, clock: Monotonic) -> None:
-        self._clock = clock
+        self.clock = clock
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
 
@@ -23,10 +23,10 @@ class TimerQueue:
         """Run repeatedly, also after the action has raised."""
 
         def again() -> None:
-            self.at(self._clock() + interval_s, again)
+            self.at(self.clock() + interval_s, again)
             action()
 
-        self.at(self._clock() + interval_s, again)
+        self.at(self.clock() + interval_s, again)
 
     def run_due(self, now: float) -> None:
         """Run all actions that are due. Raises the error of an action that fails; the remaining actions stay due."""

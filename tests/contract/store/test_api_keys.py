@@ -178,3 +178,24 @@ def test_of_two_at_once_one_wins(database: Database, change: Callable[[Database,
     for thread in threads:
         thread.join(PATIENCE_S)
     assert errors == ["unusable_key" if change is rotate else "last_admin_key"]
+
+
+def first_expiry(database: Database, now: float = NOW) -> float | None:
+    with database.transaction() as session:
+        return api_keys.first_expiry(session, now)
+
+
+def test_the_key_that_expires_first_counts(database: Database) -> None:
+    assert first_expiry(database) is None
+    made(database, ADMIN)
+    assert first_expiry(database) is None, "it does not expire"
+    made(database, replace(ACME, expires_at=NOW + 200))
+    made(database)
+    assert (first_expiry(database), first_expiry(database, NOW + 150)) == (NOW + 100, NOW + 200)
+
+
+def test_replaced_and_revoked_keys_do_not_count(database: Database) -> None:
+    rotate(database, made(database).key.id, expires_at=NOW + 300)
+    assert first_expiry(database) == NOW + 300
+    revoke(database, made(database).key.id)
+    assert first_expiry(database) == NOW + 300

@@ -52,6 +52,25 @@ def test_mail_comes_back_as_it_was_added(database: Database) -> None:
     assert must_claim(database).mail == an_alert().mail
 
 
+def waiting(database: Database) -> int:
+    with database.transaction() as session:
+        return mail_outbox.waiting(session)
+
+
+def test_mails_wait_until_they_are_sent_or_given_up(database: Database) -> None:
+    with database.transaction() as session:
+        mail_outbox.add(session, [an_alert("direct")], sent_at=NOW)
+    add(database, an_alert("late", NOW - 1), an_alert("early", NOW - 2), an_alert("future", NOW + 1))
+    assert waiting(database) == 3
+    first, second = must_claim(database), must_claim(database)
+    assert waiting(database) == 3, "they are being sent"
+    with database.transaction() as session:
+        sent = RecipientResult(recipient="a@example.com", result=MailResult.DELIVERED)
+        mail_outbox.settle(session, first, [sent], NOW)
+        mail_outbox.give_up(session, second, "no answer", NOW)
+    assert waiting(database) == 1
+
+
 def test_oldest_mail_is_claimed_first(database: Database) -> None:
     add(database, an_alert("late", NOW - 1), an_alert("early", NOW - 2), an_alert("future", NOW + 1))
     assert [must_claim(database).mail.token for _ in range(2)] == ["early", "late"]

@@ -26,6 +26,11 @@ def test_slow_iteration_is_logged_once_with_the_code_it_is_in() -> None:
     assert [line["event"] for line in logs] == ["slow_loop_iteration", "stuck_loop_iteration"]
     assert logs[0]["lasts_s"] == SLOW_TICKS * 0.05
     assert watchdog.longest_iteration_s > 1.0
+    (sample,) = watchdog.samples()
+    assert (sample.metric.name, sample.value) == (
+        "webhookd_loop_longest_iteration_seconds",
+        watchdog.longest_iteration_s,
+    )
 
 
 def test_log_line_names_the_frames_of_our_code() -> None:

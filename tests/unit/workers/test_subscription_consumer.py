@@ -4,6 +4,7 @@ import pytest
 
 from tests.harness.lanes import TOPIC
 from tests.harness.memory_consumer import MemoryServices
+from tests.harness.metrics import exposed
 from tests.harness.subscription_consumers import BAD, GOOD, ONE, SMALL, ZERO, Scene, offsets
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.filters.matcher import Matcher
@@ -293,3 +294,17 @@ def test_lost_partition_is_not_committed() -> None:
     scene.reads(ZERO, SMALL)
     scene.kafka_consumer.listener.lost([ZERO])
     assert (scene.kafka_consumer.commits, (TOPIC, 0) in scene.consumer.accumulator.lanes) == ([], False)
+
+
+def test_rebalances_and_commits_are_counted() -> None:
+    with exposed() as (read, _):
+        scene = Scene()
+        listener = scene.kafka_consumer.listener
+        listener.committed([ZERO, ONE])
+        listener.commit_failed([ZERO], "not_coordinator", "it moved")
+        listener.revoked([ZERO])
+        listener.lost([ONE])
+        scraped = read()
+    commits, events = (scraped.series(f"webhookd_{name}_total") for name in ("commits", "rebalances"))
+    assert {one.labels["result"]: one.value for one in commits} == {"committed": 2, "failed": 1}
+    assert {one.labels["event"]: one.value for one in events} == {"assigned": 1, "revoked": 1, "lost": 1}

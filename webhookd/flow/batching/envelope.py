@@ -12,6 +12,8 @@ _encode = msgspec.json.Encoder().encode
 _TRACEPARENT = b'["traceparent",'
 """How the header is rendered. Names and values are JSON strings, so none of them contains this text."""
 
+_TIMESTAMP = b'"timestamp":'
+
 Headers = Sequence[tuple[str, bytes | None]]
 
 
@@ -45,6 +47,22 @@ class Envelope:
         rendered = b"[" + b",".join(pairs) + b"]"
         self.traced = self.traced or _TRACEPARENT in rendered
         return rendered
+
+    def timestamp_ms(self, offset: int, text: bytes) -> int | None:
+        """The timestamp of the lane's record at this offset in a rendered text or body; None if it is not in there."""
+        head = b'%b%d,"timestamp":' % (self._prefix, offset)
+        at = text.find(head)
+        return _number(text, at + len(head)) if at >= 0 else None
+
+
+def first_timestamp_ms(rendered: bytes) -> int:
+    """The timestamp of the first record of a body."""
+    # No topic has a quotation mark, so this is not in a topic; and what else could have it comes later.
+    return _number(rendered, rendered.index(_TIMESTAMP) + len(_TIMESTAMP))
+
+
+def _number(text: bytes, begin: int) -> int:
+    return int(text[begin : text.index(b",", begin)])
 
 
 def body(rendered: Iterable[bytes]) -> bytes:

@@ -96,7 +96,7 @@ class Lane(Generic[DeliveryT]):
         self.dead_letter_bytes = 0
         self.dead_letters_full = False
         self.undecodable_run = UndecodableRun()
-        self._dead_letters: dict[int, int] = {}
+        self._dead_letters: dict[int, DeadLetter] = {}
 
         self.paused = False
         self.awaiting_seek = False
@@ -149,6 +149,17 @@ class Lane(Generic[DeliveryT]):
     def seek_due(self) -> bool:
         """Whether its consumer must seek to the lane's position; False while the lane looks ahead."""
         return self.awaiting_seek and self.undecodable_run.lookahead_offset is None
+
+    def oldest_timestamp_ms(self, in_flight: bytes) -> int | None:
+        """Kafka's timestamp of the record at the watermark; None if the lane does not have that record now.
+
+        `in_flight` is the body of the first batch in flight that is not settled, empty without one.
+        """
+        offset = self.ledger.watermark
+        if offset in self._dead_letters:
+            return self._dead_letters[offset].timestamp_ms
+        waiting = self.returned[0].body if self.returned else self.waiting[0].text if self.waiting else b""
+        return self._envelope.timestamp_ms(offset, in_flight or waiting)
 
     def recently_succeeded(self, now: float) -> bool:
         """Whether it is not failing and its endpoint succeeded recently: then it uses the queue for first attempts.
@@ -331,9 +342,9 @@ class Lane(Generic[DeliveryT]):
 
         After a rewind the record settles only if the lane has read it again.
         """
-        size = self._dead_letters.pop(dead_letter.offset, 0)
+        self._dead_letters.pop(dead_letter.offset, None)
         if self.ledger.settle_dead_letter(dead_letter.offset):
-            self.dead_letter_bytes = max(0, self.dead_letter_bytes - size)
+            self.dead_letter_bytes = max(0, self.dead_letter_bytes - dead_letter.size_bytes)
 
     def skip_to(self, offset: int) -> None:
         """Continue to read at `offset`; of the records before it, only those accepted already are still waited for."""
@@ -379,6 +390,6 @@ class Lane(Generic[DeliveryT]):
         dead_letters = []
         if offset not in self._dead_letters:
             dead_letters.append(dead_letter_of(self.subscription_id, self.partition, message, error))
-            self._dead_letters[offset] = dead_letters[0].size_bytes
-        self.dead_letter_bytes += self._dead_letters[offset]
+            self._dead_letters[offset] = dead_letters[0]
+        self.dead_letter_bytes += self._dead_letters[offset].size_bytes
         return dead_letters

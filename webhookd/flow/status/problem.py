@@ -31,6 +31,10 @@ class Problems:
         self._standing = {problem.code: problem for problem in problems if problem.standing}
         self._delivery = next((problem for problem in problems if not problem.standing), None)
 
+    def __bool__(self) -> bool:
+        """Return whether there is any problem."""
+        return bool(self._standing) or self._delivery is not None
+
     def __contains__(self, code: object) -> bool:
         """Return whether there is a standing problem with this code."""
         return code in self._standing

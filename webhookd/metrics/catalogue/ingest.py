@@ -3,18 +3,20 @@
 from typing import Final
 
 from webhookd.metrics.catalogue.buckets import AGE_S, WAIT_S
-from webhookd.metrics.declaration import Counter, Gauge, Histogram, Process, Sampled
+from webhookd.metrics.declaration import Counter, Gauge, Process, Sampled
 
 _INGEST: Final = frozenset({Process.INGEST})
 
 # The flow of deliveries.
 DELIVERIES_PUBLISHED: Final = Counter(
     "webhookd_deliveries_published_total",
-    "Deliveries published as Celery tasks; `again` is `true` for those that no worker had claimed in time.",
+    "Deliveries published as Celery tasks; `again` is `true` for those that no worker had claimed in time, or whose "
+    "first publication failed. Workers publish retries themselves.",
     labels=("again",),
     processes=_INGEST,
 )
-DELIVERIES_REPORTED: Final = Counter(
+DELIVERIES_REPORTED: Final = Sampled(
+    "counter",
     "webhookd_deliveries_reported_total",
     "Reports that ended an attempt of a delivery, by their `kind`: `finished`, `retry`, `exhausted`, `gone`, "
     "`divisible`, `stale`, `unreadable` or `unusable`.",
@@ -26,15 +28,18 @@ LEASES_EXPIRED: Final = Counter(
     "Deliveries without a report for so long that their worker counts as lost; they are sent again.",
     processes=_INGEST,
 )
-RECORD_AGE: Final = Histogram(
+RECORD_AGE: Final = Sampled(
+    "histogram",
     "webhookd_record_age_seconds",
-    "The age of the oldest record of a delivery when its acknowledgement arrived, from Kafka's timestamp.",
+    "The age of the first record of a delivery when its acknowledgement arrived, by Kafka's timestamp. One observation "
+    "for each delivery.",
     buckets=AGE_S,
     processes=_INGEST,
 )
-TASK_WAIT: Final = Histogram(
+TASK_WAIT: Final = Sampled(
+    "histogram",
     "webhookd_task_wait_seconds",
-    "From the publication of a delivery to the report that a worker has claimed it; retries count from when they "
+    "From the publication of a delivery to the arrival of the first report of a worker; retries count from when they "
     "were due.",
     labels=("queue",),
     buckets=WAIT_S,
@@ -57,7 +62,8 @@ LANES: Final = Sampled(
     "gauge",
     "webhookd_lanes",
     "Lanes (a subscription and a partition) by `state`, the first that applies: `circuit_open` (waits for a probe), "
-    "`in_flight`, `buffer_full` (its partition is paused), `waiting` (has records to send) or `idle`.",
+    "`buffer_full` (its partition is paused: it has read more than is sent, or there is no room for dead letters), "
+    "`in_flight`, `waiting` (has records to send) or `idle`.",
     labels=("state",),
     processes=_INGEST,
 )
@@ -93,7 +99,8 @@ REBALANCES: Final = Counter(
 SUBSCRIPTIONS: Final = Sampled(
     "gauge",
     "webhookd_subscriptions",
-    "Subscriptions that this process runs, by `health` (`healthy` or `unhealthy`) and the state of their deliveries.",
+    "Subscriptions of this process by `health` (`healthy` or `unhealthy`) and the state of their `delivery` as in the "
+    "page Statuses; `stopped` are those that cannot be run.",
     labels=("health", "delivery"),
     processes=_INGEST,
 )
@@ -117,16 +124,29 @@ SYSTEM_FAULT: Final = Sampled(
     labels=("code",),
     processes=_INGEST,
 )
-QUEUE_TASKS: Final = Gauge(
-    "webhookd_queue_tasks", "Tasks that wait in a queue in Redis.", labels=("queue",), processes=_INGEST
+QUEUE_TASKS: Final = Sampled(
+    "gauge",
+    "webhookd_queue_tasks",
+    "Tasks that wait in a queue in Redis, without those that a worker holds. Absent while Redis cannot be read.",
+    labels=("queue",),
+    processes=_INGEST,
 )
-LIVE_WORKERS: Final = Gauge(
-    "webhookd_live_workers", "Workers with a heartbeat that consume a queue.", labels=("queue",), processes=_INGEST
+LIVE_WORKERS: Final = Sampled(
+    "gauge",
+    "webhookd_live_workers",
+    "Workers with a heartbeat that consume a queue. Absent while Redis cannot be read.",
+    labels=("queue",),
+    processes=_INGEST,
 )
-LIVE_INGESTS: Final = Gauge("webhookd_live_ingests", "Ingest processes with a heartbeat.", processes=_INGEST)
+LIVE_INGESTS: Final = Gauge(
+    "webhookd_live_ingests",
+    "Ingest processes with a heartbeat in the database, when it was last read.",
+    processes=_INGEST,
+)
 API_KEY_EXPIRY: Final = Gauge(
     "webhookd_api_key_expiry_timestamp_seconds",
-    "When the first of the valid API keys expires, in seconds since 1970; 0 if none does.",
+    "When the first of the valid API keys expires, in seconds since 1970; 0 if none does. Keys that a rotation has "
+    "replaced are left out.",
     processes=_INGEST,
 )
 SIGNING_SECRET_EXPIRY: Final = Gauge(
@@ -143,7 +163,11 @@ ALERTS_SENT: Final = Counter(
     labels=("result",),
     processes=_INGEST,
 )
-ALERTS_WAITING: Final = Gauge("webhookd_alerts_waiting", "Mails that are not sent yet.", processes=_INGEST)
+ALERTS_WAITING: Final = Gauge(
+    "webhookd_alerts_waiting",
+    "Mails in the outbox that are not sent yet, those of all processes, when the database was last read.",
+    processes=_INGEST,
+)
 
 INGEST: Final = (
     DELIVERIES_PUBLISHED,

@@ -11,9 +11,6 @@ from webhookd.metrics.declaration import Process, Sampled
 _INGEST: Final = frozenset({Process.INGEST})
 _LABELS: Final = ("subscription",)
 
-OTHER: Final = "other"
-"""The label value of the subscriptions without series of their own. No subscription has this id."""
-
 
 def _counter(name: str, help_text: str) -> Sampled:
     return Sampled("counter", name, help_text, labels=_LABELS, processes=_INGEST)
@@ -24,17 +21,19 @@ def _gauge(name: str, help_text: str) -> Sampled:
 
 
 RECORDS_READ: Final = _counter(
-    "webhookd_records_read_total", "Records read from Kafka, those that are read again included."
+    "webhookd_records_read_total",
+    "Records read from Kafka, those that are read again after a rewind or a restart included.",
 )
 RECORDS_MATCHED: Final = _counter(
-    "webhookd_records_matched_total", "Records that the policies allow and the filters match: they will be sent."
+    "webhookd_records_matched_total",
+    "Records that the policies allow and the filters match: they will be sent. Those read again count again.",
 )
 RECORDS_FILTERED: Final = _counter("webhookd_records_filtered_total", "Records that a filter dropped.")
 RECORDS_DENIED: Final = _counter("webhookd_records_denied_total", "Records that no policy allows the tenant to see.")
 RECORDS_DELIVERED: Final = _counter("webhookd_records_delivered_total", "Records that an endpoint acknowledged.")
 RECORDS_DEAD_LETTERED: Final = _counter("webhookd_records_dead_lettered_total", "Records stored as dead letters.")
 RECORDS_LOST: Final = _counter(
-    "webhookd_records_lost_total", "Records that Kafka had deleted before webhookd could read them."
+    "webhookd_records_lost_total", "Offsets that Kafka had deleted before webhookd could read them."
 )
 LAG_RECORDS: Final = _gauge(
     "webhookd_lag_records",
@@ -42,7 +41,9 @@ LAG_RECORDS: Final = _gauge(
 )
 LAG_SECONDS: Final = _gauge(
     "webhookd_lag_seconds",
-    "The age of the oldest record that is read and not settled; 0 without any; for `other` the greatest.",
+    "The age of the oldest record that is read and not settled, by Kafka's timestamp; 0 without any; for `other` the "
+    "greatest. While a circuit is open, that of the record at which its lane stopped; after a restart it counts from "
+    "when the endpoint began to fail, until the record is read again.",
 )
 UNHEALTHY: Final = Sampled(
     "gauge",

@@ -15,6 +15,7 @@ from webhookd import logs
 from webhookd.errors import MailRefused, MailUnavailable, MailUndeliverable, StoreUnavailable
 from webhookd.flow.alerting.alert import Alert
 from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, given_up, remaining_recipients
+from webhookd.metrics.catalogue.ingest import ALERTS_SENT
 from webhookd.store import mail_failures, mail_outbox
 from webhookd.store.database import Database
 from webhookd.store.mail_outbox import ClaimedMail
@@ -147,8 +148,9 @@ class OutboxRelay:
         left = remaining_recipients(results)
         if left and self._is_old(alert.mail, now):
             results, left = given_up(results), ()
-            detail = next(item.detail for item in results if item.result is MailResult.GIVEN_UP)
-            self._log_given_up(alert.mail, tries, detail)
+            details = [item.detail for item in results if item.result is MailResult.GIVEN_UP]
+            self._log_given_up(alert.mail, tries, details[0])
+            ALERTS_SENT.inc(MailResult.GIVEN_UP, by=len(details))
         self._to_record.append((alert, results, now))
         if not left:
             return None
@@ -213,6 +215,7 @@ class OutboxRelay:
         with self._database.transaction() as session:
             mail_outbox.give_up(session, claimed, detail, self._clocks.wall())
         self._log_given_up(claimed.mail, claimed.tries, detail)
+        ALERTS_SENT.inc(MailResult.GIVEN_UP, by=len(claimed.mail.recipients))
 
     @staticmethod
     def _log_given_up(mail: Mail, tries: int, detail: str) -> None:
@@ -226,6 +229,9 @@ class OutboxRelay:
             self._set_server_state(error)
             raise
         self._set_server_state(None)
+        for item in results:
+            if item.result in {MailResult.DELIVERED, MailResult.REFUSED}:
+                ALERTS_SENT.inc(item.result)
         return results
 
     @staticmethod

@@ -11,6 +11,7 @@ from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.status.lag import NO_ANSWER_S, EndOffsets, is_fetched, lag
+from webhookd.metrics.catalogue.ingest import COMMITS
 from workers.ingest.consumer.start_positions import LaneOffset
 from workers.ingest.consumer.subscription_health import TOPIC_MISSING, SubscriptionHealth
 from workers.ingest.ports import KafkaConsumer, Services
@@ -98,6 +99,7 @@ class ConsumerEvents:
     def committed(self, partitions: Sequence[Partition]) -> None:
         """A commit succeeded: end the errors of the group and of these commits."""
         self._errors.commit_succeeded(partitions)
+        COMMITS.inc("committed", by=len(partitions))
 
     def commit_failed(self, partitions: Iterable[Partition], name: str, text: str) -> None:
         """Note that a commit failed; partitions whose lane is closed are ignored."""

@@ -102,9 +102,11 @@ class MessageProcessor:
             # The stubs allow None where a consumer never returns it.
             records: Sequence[Record] = matcher.views(cast("list[Record]", taken))
             if not lane.awaiting_seek:
-                before = matcher.denied
+                before, waiting = matcher.denied, len(lane.waiting)
                 dropped, dead_letters = lane.take(records, matcher, now)
                 denied = matcher.denied - before
+                owner.counters.read += len(records)
+                owner.counters.matched += len(lane.waiting) - waiting
                 owner.counters.denied += denied
                 owner.counters.filtered += dropped - denied
                 owner.undeliverable.dead_letter(lane, dead_letters)

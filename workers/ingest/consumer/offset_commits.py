@@ -12,6 +12,7 @@ from webhookd import logs
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
+from webhookd.metrics.catalogue.ingest import COMMITS
 from workers.ingest.consumer.consumer_events import ConsumerEvents
 from workers.ingest.ports import KafkaConsumer
 
@@ -59,6 +60,7 @@ class OffsetCommits:
 
     def failed(self, partitions: Sequence[Partition], name: str, text: str) -> None:
         """Note that a commit failed: the next one repeats it, after the topic is confirmed to be still the same."""
+        COMMITS.inc("failed", by=len(partitions))
         self._events.commit_failed(partitions, name, text)
         for partition in partitions:
             lane = self._owner.accumulator.lanes.get((partition.topic, partition.number))

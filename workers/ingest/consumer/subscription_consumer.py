@@ -35,6 +35,7 @@ from webhookd.flow.status.endpoint_certificate import certificate_of
 from webhookd.flow.status.problem import Problem, Problems
 from webhookd.flow.status.subscription_status import LostRange, SubscriptionStatus
 from webhookd.flow.subscription import Source
+from webhookd.metrics.catalogue.ingest import REBALANCES
 from workers.ingest.consumer import subscription_health
 from workers.ingest.consumer.consumer_events import ConsumerEvents
 from workers.ingest.consumer.filter_failures import FilterFailures
@@ -295,6 +296,7 @@ class SubscriptionConsumer:
     def report_lost(self, lost: LostRange) -> None:
         """Log a range of offsets that Kafka no longer holds; the subscription becomes unhealthy."""
         self.health.add_lost_range(lost)
+        self.counters.lost += lost.count
         self.begin_problem(RECORDS_LOST)
         self.status_changed = True
         _log.error(
@@ -325,6 +327,7 @@ class SubscriptionConsumer:
     def _on_assigned(self, partitions: Sequence[Partition]) -> None:
         self.joined = True
         self._events.assigned()
+        REBALANCES.inc("assigned")
         self._start_positions.assigned(partitions)
         _log.info("partitions_assigned", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
 
@@ -337,11 +340,13 @@ class SubscriptionConsumer:
         last = latest(self._close_lanes(partitions))
         if last and not self.closed:
             self.kafka_consumer.commit(last)
+        REBALANCES.inc("revoked")
         _log.info("partitions_revoked", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
 
     def _on_lost(self, partitions: Sequence[Partition]) -> None:
         """Close the lanes without a commit, which could set back the offsets of the partitions' next owner."""
         self._close_lanes(partitions)
+        REBALANCES.inc("lost")
         _log.warning("partitions_lost", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
 
     def _close_lanes(self, partitions: Collection[Partition]) -> list[Lane]:

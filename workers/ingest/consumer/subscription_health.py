@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from operator import sub
 
 from webhookd.errors import TopicNotAllowed, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import LoggedExchange
@@ -52,13 +53,46 @@ TOPIC_MISSING = "topic_missing"
 
 @dataclass(slots=True)
 class Counters:
-    """Numbers of records since the subscription was registered; `filter_errors` are those of earlier runs only."""
+    """Numbers of records since the subscription was registered; `filter_errors` are those of earlier runs only.
+
+    `read`, `matched` and `lost` begin at 0 with each consumer.
+    """
 
     delivered: int = 0
     filtered: int = 0
     denied: int = 0
     dead_lettered: int = 0
     filter_errors: int = 0
+    read: int = 0
+    matched: int = 0
+    lost: int = 0
+    _taken: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Begin to count for `take_increments`: what came before was counted by another consumer."""
+        self._taken = self._numbers()
+
+    def take_increments(self) -> tuple[int, ...] | None:
+        """Return what was added since the last call, or since this was made; None if it is nothing.
+
+        The order is read, matched, filtered, denied, delivered, dead-lettered, lost.
+        """
+        numbers, before = self._numbers(), self._taken
+        if numbers == before:
+            return None
+        self._taken = numbers
+        return tuple(map(sub, numbers, before))
+
+    def _numbers(self) -> tuple[int, ...]:
+        return (
+            self.read,
+            self.matched,
+            self.filtered,
+            self.denied,
+            self.delivered,
+            self.dead_lettered,
+            self.lost,
+        )
 
 
 @dataclass(slots=True)
@@ -81,7 +115,7 @@ class SubscriptionHealth:
     @property
     def state(self) -> Health:
         """The health: unhealthy while there is a problem."""
-        return Health.UNHEALTHY if self.problems.all else Health.HEALTHY
+        return Health.UNHEALTHY if self.problems else Health.HEALTHY
 
     @property
     def reason(self) -> str:

@@ -26,6 +26,7 @@ from webhookd.flow.control.rendezvous import owner
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription
+from webhookd.metrics.catalogue.ingest import LIVE_INGESTS, OFFLINE
 from webhookd.store import administration, ingest_members, policies, subscription_statuses, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
@@ -226,6 +227,7 @@ class SubscriptionAssignment:
         now, reachability = self._member.monotonic(), self._kafka.reachability
         present = ingest_members.present(session, self._member.timeout_s)
         others = [other for other in present if other.id != self._member.id]
+        LIVE_INGESTS.set(len(others) + 1)
         before = self._takes_part
         bound_s = self._member.kafka_timeout_s
         self._takes_part = takes_part(reachability, others, now, before=before, lost_s=bound_s)
@@ -236,6 +238,7 @@ class SubscriptionAssignment:
         return participants([*others, own])
 
     def _apply_switch(self, switch: Administration) -> None:
+        OFFLINE.set(switch.offline)
         if switch.offline == self._offline:
             return
         self._offline = switch.offline

@@ -15,6 +15,7 @@ from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.recent_lane_count import RecentLaneCount
 from webhookd.flow.dispatch.round_robin import RoundRobin
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
+from webhookd.metrics.catalogue.ingest import DELIVERIES_PUBLISHED
 from workers.ingest import loop_limits
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.dispatch.delivery_spans import DeliverySpans
@@ -87,6 +88,7 @@ class Dispatcher:
             busy_s = min(loop_limits.LONGEST_PAUSE_S, loop_limits.PUBLISH_TIME_FACTOR * self._publisher.took_s)
             self._next_at = now + max(self.pause_s(), busy_s)
             self._publisher.publish(outgoing)
+            DELIVERIES_PUBLISHED.inc("false", by=len(outgoing))
 
     def resize(self, load: ThreadLoad) -> None:
         """Set the threads of the live workers, how many are busy, and how many ingest processes share them."""
@@ -99,6 +101,7 @@ class Dispatcher:
         for delivery in unclaimed:
             self._in_flight.published(delivery, now)
         self._publisher.publish([self._outgoing(delivery) for delivery in unclaimed])
+        DELIVERIES_PUBLISHED.inc("true", by=len(unclaimed))
         return True
 
     def count(self, now: float) -> None:

@@ -3,13 +3,13 @@
 A check that hangs counts as failed until it returns, and is not started a second time meanwhile.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from webhookd import logs
 from webhookd.clock import Monotonic
-from webhookd.errors import NoWorkers, QueueStalled, Unavailable, WorkersLackKeys, WorkersLackStore
+from webhookd.errors import NoWorkers, QueueStalled, QueueUnavailable, Unavailable, WorkersLackKeys, WorkersLackStore
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 from webhookd.flow.monitoring.queue_stall import QueueStallDetector, queues_without_workers
 
@@ -61,10 +61,26 @@ class QueueStates(Protocol):
         """Return how many tasks wait in each queue. Raises QueueUnavailable."""
 
 
+class SeenQueues(NamedTuple):
+    """How many tasks wait in each queue, and the live workers."""
+
+    tasks: Mapping[str, int]
+    workers: Sequence[WorkerHeartbeat]
+
+    def workers_by_queue(self) -> Mapping[str, int]:
+        """How many live workers consume each queue; 0 for a queue that none of them consumes."""
+        numbers = dict.fromkeys(self.tasks, 0)
+        for worker in self.workers:
+            for queue in worker.queues:
+                numbers[queue] = numbers.get(queue, 0) + 1
+        return numbers
+
+
 class WorkerChecks:
     """Checks that workers consume the queues, take their tasks, and read the database.
 
-    `ping_store` raises StoreUnavailable when this process does not reach the database either.
+    `ping_store` raises StoreUnavailable when this process does not reach the database either. Any thread may read
+    `seen`: the queues and the live workers as they were read last, None if they could not be read.
     """
 
     def __init__(self, coordination: QueueStates, ping_store: Check, monotonic: Monotonic) -> None:
@@ -72,6 +88,7 @@ class WorkerChecks:
         self._ping_store = ping_store
         self._monotonic = monotonic
         self._stalls = QueueStallDetector()
+        self.seen: SeenQueues | None = None
 
     def queues_have_consumers(self) -> None:
         """Raises NoWorkers when a queue has no consumer."""
@@ -97,11 +114,19 @@ class WorkerChecks:
 
     def queues_move(self) -> None:
         """Raises QueueStalled when tasks wait and no worker takes them."""
-        stalled = self._stalls.check(
-            self._coordination.queue_lengths(), self._coordination.live_workers(), self._monotonic()
-        )
+        seen = self._see()
+        stalled = self._stalls.check(seen.tasks, seen.workers, self._monotonic())
         if stalled:
             raise QueueStalled(", ".join(f"{tasks} tasks wait in {queue}" for queue, tasks in stalled.items()))
+
+    def _see(self) -> SeenQueues:
+        try:
+            seen = SeenQueues(self._coordination.queue_lengths(), self._coordination.live_workers())
+        except QueueUnavailable:
+            self.seen = None
+            raise
+        self.seen = seen
+        return seen
 
 
 def _run(code: str, check: Check) -> str | None:

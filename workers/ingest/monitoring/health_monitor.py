@@ -38,7 +38,10 @@ class DirectMail(Protocol):
 
 
 class HealthMonitor:
-    """One thread, which runs the checks. It calls `ingest_load`, which returns None when the load is unknown."""
+    """One thread, which runs the checks. It calls `ingest_load`, which returns None when the load is unknown.
+
+    It calls `checked` after each run of the checks.
+    """
 
     def __init__(
         self,
@@ -50,7 +53,9 @@ class HealthMonitor:
         operators: Sequence[str],
         ingest_load: Callable[[], IngestLoad | None],
         wall_clock: WallClock,
+        checked: Callable[[], None] = lambda: None,
     ) -> None:
+        self._checked = checked
         self._database = database
         self._checks = checks
         self._direct_mail = direct_mail
@@ -85,9 +90,15 @@ class HealthMonitor:
         while not self._stop.is_set():
             try:
                 self.check_now()
+                self._checked()
             except Exception:  # noqa: BLE001 - the top of the thread: the next check may succeed
                 _log.exception("health_monitor_failed")
             self._stop.wait(INTERVAL_S)
+
+    @property
+    def fault_codes(self) -> list[str]:
+        """The codes of the faults that this process detects now; for any thread."""
+        return list(self._faults.active)
 
     def check_now(self) -> None:
         """Run every check once and send the mails that are due."""

@@ -8,6 +8,8 @@ from types import FrameType
 
 from webhookd import logs
 from webhookd.flow.monitoring.loop_latency import SLOW_TICKS, STUCK_TICKS, TICK_S, LoopLatency
+from webhookd.metrics.catalogue.ingest import LOOP_ITERATION
+from webhookd.metrics.tally import Sample
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = tuple(str(ROOT / package) + "/" for package in ("workers", "webhookd"))
@@ -43,6 +45,10 @@ class LoopWatchdog:
     def longest_iteration_s(self) -> float:
         """The longest iteration of the last minute."""
         return self._latency.longest_iteration_s
+
+    def samples(self) -> list[Sample]:
+        """Return the longest iteration as a metric; for any thread. The loop may be stuck."""
+        return [Sample(LOOP_ITERATION, (), self.longest_iteration_s)]
 
     def check(self) -> None:
         """One tick: log an iteration once when it becomes slow, and once more when it is stuck."""

@@ -1,6 +1,6 @@
 """The monitoring of an ingest process: the relay that sends mails, and the health monitor of the outside systems."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from webhookd import clock
@@ -15,6 +15,8 @@ from webhookd.errors import (
     WorkersLackKeys,
     WorkersLackStore,
 )
+from webhookd.metrics.catalogue.ingest import LIVE_WORKERS, QUEUE_TASKS, SYSTEM_FAULT
+from webhookd.metrics.tally import Sample
 from webhookd.settings import Settings
 from webhookd.store import schema
 from webhookd.store.system_health import IngestLoad
@@ -28,7 +30,7 @@ from workers.ingest.monitoring.health_monitor import HealthMonitor
 class Monitor:
     """Two threads: outbox relay and health monitor; `more_checks` are those of the process itself, by fault code.
 
-    Raises UnusableSetting when no mail can be sent with the settings.
+    `checked` is called after each run of the checks. Raises UnusableSetting when no mail can be sent with the settings.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class Monitor:
         member_id: str,
         ingest_load: Callable[[], IngestLoad | None],
         more_checks: Mapping[str, Check],
+        checked: Callable[[], None] = lambda: None,
     ) -> None:
+        self._workers = WorkerChecks(edges.coordination, edges.database.ping, clock.monotonic)
         self._outbox_relay = OutboxRelay(
             edges.database,
             build_mailer(settings),
@@ -49,13 +53,25 @@ class Monitor:
         )
         self._health_monitor = HealthMonitor(
             edges.database,
-            HealthChecks({**_checks(edges, self._outbox_relay), **more_checks}),
+            HealthChecks({**_checks(edges, self._workers, self._outbox_relay), **more_checks}),
             self._outbox_relay,
             member_id=member_id,
             operators=settings.operator_emails,
             ingest_load=ingest_load,
             wall_clock=clock.wall_clock,
+            checked=checked,
         )
+
+    def samples(self) -> Iterator[Sample]:
+        """Return the current samples of faults, queues and workers; for any thread."""
+        for code in self._health_monitor.fault_codes:
+            yield Sample(SYSTEM_FAULT, (code,), 1)
+        seen = self._workers.seen
+        if seen is not None:
+            for queue, tasks in seen.tasks.items():
+                yield Sample(QUEUE_TASKS, (queue,), tasks)
+            for queue, number in seen.workers_by_queue().items():
+                yield Sample(LIVE_WORKERS, (queue,), number)
 
     def start(self) -> None:
         """Start both threads."""
@@ -68,8 +84,7 @@ class Monitor:
         self._outbox_relay.stop(budget_s)
 
 
-def _checks(edges: Edges, outbox_relay: OutboxRelay) -> dict[str, Check]:
-    workers = WorkerChecks(edges.coordination, edges.database.ping, clock.monotonic)
+def _checks(edges: Edges, workers: WorkerChecks, outbox_relay: OutboxRelay) -> dict[str, Check]:
     return {
         QueueUnavailable.code: edges.ping_queue,
         StoreUnavailable.code: partial(schema.check, edges.database),

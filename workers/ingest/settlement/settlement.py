@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import inf
 
 from webhookd import logs
-from webhookd.clock import Monotonic
 from webhookd.flow.attempt.attempt_report import Report
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
@@ -12,8 +12,10 @@ from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from webhookd.flow.settlement.lane_updates import due_probes
 from webhookd.flow.settlement.queue_progress import UNKNOWN_PUBLICATION
 from webhookd.flow.status.activity_rollup import ActivityRollup
+from webhookd.metrics.catalogue.ingest import LEASES_EXPIRED
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.dispatch.dispatcher import Dispatcher
+from workers.ingest.metrics.loop_observer import NOT_OBSERVED, LoopObserver
 from workers.ingest.settlement.report_effects import ReportEffects
 from workers.ingest.timer_queue import TimerQueue
 
@@ -33,7 +35,8 @@ class Settlement:
     """Owned by the ingest loop's thread; `consumers` are the running ones, by subscription.
 
     `gone` is called with a consumer whose endpoint answered 410, `failed` with a consumer whose delivery raised an
-    error, `marker_read` with the id of each report about a delivery that is not in flight.
+    error, `marker_read` with the id of each report about a delivery that is not in flight. `observer` is told what
+    the metrics need.
     """
 
     def __init__(
@@ -42,17 +45,18 @@ class Settlement:
         dispatcher: Dispatcher,
         consumers: Mapping[str, SubscriptionConsumer],
         timers: TimerQueue,
-        monotonic: Monotonic,
         *,
         gone: Callable[[SubscriptionConsumer], None],
         failed: Callable[[SubscriptionConsumer, Exception], None],
         marker_read: Callable[[str], None] = lambda _id: None,
+        observer: LoopObserver = NOT_OBSERVED,
     ) -> None:
+        self._observer = observer
         self._marker_read = marker_read
         self._in_flight = in_flight
         self._dispatcher = dispatcher
         self._consumers = consumers
-        self._monotonic = monotonic
+        self._monotonic = monotonic = timers.clock
         self._failed = failed
         self._effects = ReportEffects(
             in_flight, consumers, timers, monotonic, schedule_dispatch=self.schedule_dispatch, gone=gone
@@ -70,6 +74,7 @@ class Settlement:
         """Forget a stopped subscription: its deliveries in flight become stale."""
         self._to_check.pop(consumer.subscription.id, None)
         self._dispatcher.forget(consumer)
+        self._observer.stopped(consumer)
         for lane in consumer.accumulator.lanes.values():
             lane.delivery = None
 
@@ -114,9 +119,12 @@ class Settlement:
 
     def _settle(self, delivery: Delivery, report: Report, now: float) -> None:
         done, early = delivery.done, delivery.early_attempts
+        self._observer.reported(delivery, report, now)
         effect = self._in_flight.apply(report, now)
         if self._dispatcher.spans is not None:
             self._dispatcher.spans.reported(delivery, report, ended=delivery not in self._in_flight)
+        if delivery.done and not done:
+            self._observer.acknowledged(delivery)
         if delivery.early_attempts > early:
             _log.warning(
                 "retry_too_early",
@@ -144,6 +152,8 @@ class Settlement:
             delivery=delivery.id,
             attempt=delivery.attempt,
         )
+        if delivery.due_at > -inf:  # otherwise another process has one of its lanes
+            LEASES_EXPIRED.inc()
         effect = self._in_flight.worker_lost(delivery, self._monotonic())
         if self._dispatcher.spans is not None:
             self._dispatcher.spans.lost(delivery, ended=delivery not in self._in_flight)
