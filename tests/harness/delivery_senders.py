@@ -19,6 +19,7 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.attempt_tally import AttemptTally
 from workers.delivery.delivery_sender import DeliverySender, RequestTemplate
+from workers.delivery.request_observers import RequestObservers
 from workers.delivery.send_limits import Clocks, SendLimits
 
 LIMITS = SendLimits(budget_s=0.5, deadline_s=15.0, lease_s=5.0)
@@ -109,7 +110,7 @@ class SenderScene:
             limits=self.limits,
             clocks=self.clocks,
             ended=ended or self.ended.append,
-            tally=self.tally,
+            observers=RequestObservers(tally=self.tally),
         )
 
     @staticmethod

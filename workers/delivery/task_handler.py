@@ -26,6 +26,7 @@ from webhookd.errors import SecretsUnreadable, StoreUnavailable, UnusableSubscri
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import decode_batches
+from webhookd.flow.batching.trace_headers import trace_id_of
 from webhookd.flow.dispatch.coordination import ClaimAnswer, ClaimDenied
 from webhookd.flow.dispatch.request_quota import (
     HORIZON_S,
@@ -139,7 +140,7 @@ class TaskHandler:
             sender = self._next(ended)
             if sender is None:
                 continue
-            self._observers.log.ended(sender)
+            self._observers.log.ended(sender, trace_id_of(sender.ref.trace))
             if isinstance(sender.verdict, RetryAt):
                 publish_retry(_next_attempt(sender), sender.verdict.wait_s)
 
@@ -251,7 +252,7 @@ class TaskHandler:
             clocks=self._clocks,
             ended=lambda sender: self._report_sender.sender_ended(sender, sent),
             pacing=pacing,
-            tally=self._observers.tally,
+            observers=self._observers.of(ref, template),
         )
         # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.
         sender.lease_end = claimed_at + self._limits.lease_s
