@@ -52,7 +52,7 @@ from webhookd.flow.dispatch.request_quota import Quota, SendSchedule, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.access_tokens import TokenSource
-from workers.delivery.request_observers import NOBODY, RequestObservers
+from workers.delivery.request_observers import NO_OBSERVERS, RequestObservers
 from workers.delivery.request_token import RequestToken
 from workers.delivery.send_limits import Clocks, SendLimits
 
@@ -137,7 +137,7 @@ class DeliverySender:
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
         pacing: Pacing | None = None,
-        observers: RequestObservers = NOBODY,
+        observers: RequestObservers = NO_OBSERVERS,
     ) -> None:
         self.ref = ref
         self.batches = batches
@@ -152,9 +152,9 @@ class DeliverySender:
         self._attempt_line = ATTEMPT % (ref.failures + ref.attempt + 1)
         self._traced = ref.traced and template.trace
         # What most subscriptions do not use is asked for once in a delivery, not for each request.
-        self._spans, self._tally = observers.spans, observers.tally
+        self._spans = spans = observers.spans
         self._log_attempts = _log.is_enabled_for(logging.DEBUG)
-        self._observes = self._log_attempts or template.tokens is not None or self._spans is not None
+        self._observes = self._log_attempts or template.tokens is not None or spans is not None
         self._waits = pacing is not None or template.tokens is not None
         self._has_more_lines = self._observes or self._traced or template.signer is not None
         self._time_scale = limits.retry_time_scale
@@ -168,7 +168,8 @@ class DeliverySender:
         self._stop_at = self._began_at + limits.budget_s
         self.elapsed_s = 0.0
         self.lease_end = self._began_at + limits.lease_s
-        self._durations_s: list[float] | None = None if self._tally is None else []
+        self._tally = observers.tally
+        self._durations_s: list[float] | None = None if observers.tally is None else []
         self._acknowledged: Response | None = None
         self._failure: Outcome | None = None
 

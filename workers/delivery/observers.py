@@ -12,13 +12,13 @@ from workers.delivery.request_observers import RequestObservers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observers:
-    """The log of deliveries, what counts attempts, and what traces them; None for what is switched off."""
+    """The log of deliveries, what traces them, and what counts their attempts; None if that is off."""
 
     log: DeliveryLog
-    tally: AttemptTally | None = None
     tracer: AttemptTracer | None = None
+    tally: AttemptTally | None = None
 
-    def of_requests(self, ref: DeliveryRef, template: RequestTemplate) -> RequestObservers:
-        """What the sender of a delivery tells about its requests."""
+    def of(self, ref: DeliveryRef, template: RequestTemplate) -> RequestObservers:
+        """What learns of the requests of a delivery; it has no spans if it is not traced."""
         spans = None if self.tracer is None else self.tracer.spans(ref, template)
         return RequestObservers(spans=spans, tally=self.tally)

@@ -1,4 +1,4 @@
-"""What a delivery's sender tells about its requests, beside its reports."""
+"""What learns of the requests of one delivery."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from workers.delivery.request_spans import RequestSpans
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestObservers:
-    """The spans of one delivery, None if it is not traced; and the tally of the process, None if nothing is counted."""
+    """Its spans, and what counts its attempts; None if it is not traced, or nothing is counted."""
 
     spans: RequestSpans | None = None
     tally: AttemptTally | None = None
 
 
-NOBODY = RequestObservers()
+NO_OBSERVERS = RequestObservers()
