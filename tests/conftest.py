@@ -12,7 +12,7 @@ import structlog
 from stack.errors import NotStarted
 from stack.pgbouncer import PgBouncer
 from stack.service_group import ServiceGroup
-from tests.harness.file_order import in_running_order
+from tests.harness.file_order import FileScheduling, in_running_order
 from tests.harness.services import SERVICES, missing_service, required_service
 
 FIXTURE_OF_SERVICE = {"kafka": "kafka_bootstrap", "redis": "redis_url", "postgres": "postgres_url"}
@@ -88,6 +88,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if FIXTURE_OF_SERVICE[service] in getattr(item, "fixturenames", ()):
                 item.add_marker(service)
     items[:] = in_running_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileScheduling | None:
+    """What `--dist loadfile` does, but for folders whose files run in one process."""
+    return FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True, scope="session")

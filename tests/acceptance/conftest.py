@@ -1,4 +1,4 @@
-"""A running service, shared by the tests that do not damage it; the others start their own."""
+"""What tests with whole processes start: a service of their own. Those in shared_service/ use one service together."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -35,9 +35,3 @@ def start_pipeline(kafka_bootstrap: str, redis_url: str, tmp_path_factory: pytes
                 yield pipeline
 
     return start
-
-
-@pytest.fixture(scope="session")
-def pipeline(start_pipeline: Starts) -> Iterator[Pipeline]:
-    with start_pipeline() as running:
-        yield running

@@ -3,7 +3,9 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
@@ -31,11 +33,31 @@ def new_database(kind: str, folder: Path) -> Iterator[str]:
         _administrate(server.render_as_string(hide_password=False), f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def create_tables(url: str) -> None:
+    """Create the tables of this version in a new database.
+
+    An SQLite file becomes a copy of one that this process has migrated: a copy takes 1 ms, the migrations 160 ms.
+    """
+    database = make_url(url)
+    if database.get_backend_name() == "sqlite":
+        Path(database.database or "").write_bytes(_migrated_file())
+    else:
+        migrating.upgrade(url)
+
+
+@cache
+def _migrated_file() -> bytes:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "migrated.db"
+        migrating.upgrade(f"sqlite:///{file}")
+        return file.read_bytes()
+
+
 @contextmanager
 def filled(file: Path, *registered: Subscription) -> Iterator[Database]:
     """A new SQLite file with the tables and these subscriptions, whose secrets it can decrypt."""
     url = f"sqlite:///{file}"
-    migrating.upgrade(url)
+    create_tables(url)
     database = Database(url, secret_keys=SECRET_KEYS)
     with database.transaction() as session:
         for one in registered:
