@@ -13,6 +13,7 @@ from stack.errors import NotStarted
 from stack.pgbouncer import PgBouncer
 from stack.service_group import ServiceGroup
 from tests.harness.file_order import FileScheduling, in_running_order
+from tests.harness.measured_coverage import unmeasured, unmeasured_collection
 from tests.harness.services import SERVICES, missing_service, required_service
 
 FIXTURE_OF_SERVICE = {"kafka": "kafka_bootstrap", "redis": "redis_url", "postgres": "postgres_url"}
@@ -35,7 +36,7 @@ NOT_MEASURED = (
     "tests/unit/filters/test_large_records.py",
     "tests/unit/flow/test_shared_threads.py",
 )
-"""Tests whose coverage is not measured: Python runs a third as fast while it is, and other tests run the same lines."""
+"""Tests whose coverage is not measured: Python runs half as fast while it is, and other tests run the same lines."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,10 +63,12 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
 
     Else each full collection walks over a million objects, while the tests are imported and while they run.
     """
-    del session
+    if session.config.pluginmanager.hasplugin("dsession"):  # the process that distributes tests collects none itself
+        return (yield)
     gc.disable()
     try:
-        return (yield)
+        with unmeasured_collection():
+            return (yield)
     finally:
         gc.freeze()
         gc.enable()
@@ -75,19 +78,26 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes minutes, and mark each test with the services it asks for: `-m 'not kafka'` then works.
 
-    The coverage of some is not measured. Files that wait run beside files that compute.
+    Files that wait run beside files that compute.
     """
     left_out = {marker for marker, option in LONG.items() if not config.getoption(option)}
     dropped = [item for item in items if any(item.get_closest_marker(marker) for marker in left_out)]
     items[:] = [item for item in items if item not in dropped]
     config.hook.pytest_deselected(items=dropped)
     for item in items:
-        if item.nodeid.startswith(NOT_MEASURED):
-            item.add_marker("no_cover")
         for service in SERVICES:
             if FIXTURE_OF_SERVICE[service] in getattr(item, "fixturenames", ()):
                 item.add_marker(service)
     items[:] = in_running_order(items)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run some tests without measuring their coverage; nor is that of the fixtures that begin or end with them."""
+    if item.nodeid.startswith(NOT_MEASURED):
+        with unmeasured():
+            return (yield)
+    return (yield)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -27,7 +27,7 @@ def start_pipeline(kafka_bootstrap: str, redis_url: str, tmp_path_factory: pytes
     @contextmanager
     def start(pooler: PgBouncer | None = None, /, **settings: str) -> Iterator[Pipeline]:
         folder: Path = tmp_path_factory.mktemp("pipeline")
-        with new_database("postgres", folder) as url:
+        with new_database("postgres", folder, tables=True) as url:
             database = pooler.through(url) if pooler is not None else url
             with Pipeline(
                 folder, kafka=kafka_bootstrap, redis=redis_url, database=database, settings={**QUICK, **settings}

@@ -23,7 +23,7 @@ from tests.harness.relay import Relay
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.errors import KafkaUnavailable
-from webhookd.store import kafka_cluster, migrating
+from webhookd.store import kafka_cluster
 from webhookd.store.database import Database
 
 FIRST, SECOND = "ingest", "ingest-2"
@@ -73,7 +73,7 @@ def pipeline(routes: Routes, redis_url: str, tmp_path: Path) -> Iterator[Pipelin
     """The service on that broker, with short timeouts."""
     routes.relay.open()
     with (
-        new_database("postgres", tmp_path) as database,
+        new_database("postgres", tmp_path, tables=True) as database,
         Pipeline(
             tmp_path, kafka=routes.direct, redis=redis_url, database=database, settings={**QUICK, **TIMES}
         ) as running,
@@ -195,8 +195,7 @@ def test_processes_refuse_another_cluster_than_the_databases(
     kafka_bootstrap: str, redis_url: str, tmp_path: Path
 ) -> None:
     found = KafkaProbe(KafkaConnection(kafka_bootstrap)).cluster_id(20.0)
-    with new_database("postgres", tmp_path) as url:
-        migrating.upgrade(url)
+    with new_database("postgres", tmp_path, tables=True) as url:
         database = Database(url)
         with database.transaction() as session:
             kafka_cluster.record(session, "the-one-before")

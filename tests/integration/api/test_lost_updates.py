@@ -18,7 +18,7 @@ from api.ports import EXTENSION, Services
 from api.resources.subscription import lifecycle
 from api.resources.subscription.topic_access import check_allowed
 from tests.harness.api_apps import new_app
-from tests.harness.databases import create_tables, new_database
+from tests.harness.databases import new_database
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import document
 from webhookd.flow.subscription import Subscription
@@ -158,8 +158,7 @@ class MeetingBrokers(MemoryKafkaAdmin):
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def meeting_app(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Flask]:
     """The application on each database, with brokers at which two requests meet."""
-    with new_database(request.param, tmp_path) as url:
-        create_tables(url)
+    with new_database(request.param, tmp_path, tables=True) as url:
         opened = Database(url, secret_keys=SECRET_KEYS)
         yield new_app(settings, opened, MeetingBrokers())
         opened.close()
