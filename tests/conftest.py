@@ -27,14 +27,28 @@ NOT_MEASURED = (
     "tests/acceptance/",  # what they test runs in other processes
     "tests/chaos/",
     "tests/closure/",  # they read files
+    # What the other tests of the same folder or a unit test run as well:
+    "tests/contract/http_client/test_exchange_chaos.py",
     "tests/contract/store/test_filled_migrations.py",
+    "tests/contract/store/test_list_plans.py",
+    "tests/contract/store/test_migration_locks.py",
+    "tests/contract/store/test_migrations.py",
+    "tests/contract/store/test_way_back_of_consent.py",
+    "tests/integration/api/test_bad_input.py",
+    "tests/integration/api/test_bad_values.py",
+    "tests/integration/api/test_every_operation.py",
     "tests/integration/api/test_fuzzing.py",
+    "tests/integration/api/test_mutated_documents.py",
+    "tests/integration/api/test_subscription_lists.py",
     "tests/unit/api/test_description.py",
     "tests/unit/authorization/test_decision_table.py",
+    "tests/unit/authorization/test_exactness.py",
     "tests/unit/filters/test_budget.py",
     "tests/unit/filters/test_differential.py",
     "tests/unit/filters/test_large_records.py",
     "tests/unit/flow/test_shared_threads.py",
+    "tests/unit/flow/test_simulation.py",
+    "tests/unit/test_odd_responses.py",
 )
 """Tests whose coverage is not measured: Python runs half as fast while it is, and other tests run the same lines."""
 

@@ -65,7 +65,8 @@ def create_tables(url: str) -> None:
     """
     database = make_url(url)
     if database.get_backend_name() == "sqlite":
-        Path(database.database or "").write_bytes(_migrated_file())
+        with Path(database.database or "").open("xb") as file:  # raises FileExistsError: it would lose its rows
+            file.write(_migrated_file())
     else:
         migrating.upgrade(url)
 
