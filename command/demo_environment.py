@@ -154,6 +154,7 @@ def _settings(bootstrap_servers: str, directory: Path) -> Settings:
         kafka_group_protocol="consumer",
         kafka_fetch_wait_s=0.01,
         redis_url="memory://",
+        metrics_bind="",
         database_url=f"sqlite:///{directory / 'webhookd.db'}",
         egress_allow=("127.0.0.0/8",),
         api_auth="none",

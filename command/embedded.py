@@ -16,6 +16,8 @@ from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.redis_settings import address_of
 from webhookd.errors import ClusterMismatch
+from webhookd.metrics.declaration import EVERY
+from webhookd.metrics_server import MetricsServer
 from webhookd.settings import Settings
 from webhookd.store.migrating import upgrade
 from workers.delivery.process import WorkerProcess
@@ -41,6 +43,7 @@ class EmbeddedService:
         upgrade(settings.database_url)
         self._edges = build_edges(settings)
         rotate_all(self._edges.database)  # an earlier version has stored header values that are not encrypted
+        self._metrics = MetricsServer(settings, EVERY)
         self._notifier = ChangeNotifier(address_of(settings), key_prefix=settings.redis_key_prefix)
         self._process = WorkerProcess(settings, self._edges)
         self._worker = EmbeddedWorker(self._process.app, THREADS)
@@ -71,6 +74,7 @@ class EmbeddedService:
         # The length of the in-memory queues is unknown, so a stuck worker is never detected.
         self._process.start(queues=list(QUEUES.values()), threads=THREADS, stuck=lambda: None)
         self._started = True
+        self._metrics.start()
         self._ingest.start()
 
     def stop(self, drain_s: float) -> None:
@@ -80,5 +84,6 @@ class EmbeddedService:
         self._process.stop(1.0)
         self._worker.stop(WORKER_STOP_S)
         self._api.stop()
+        self._metrics.stop()
         self._notifier.close()
         self._edges.close()

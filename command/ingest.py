@@ -8,6 +8,8 @@ from command.process_stop import AFTER_BUDGET_S, exit_after
 from command.shutdown_signals import SECOND_SIGNAL, ShutdownSignals
 from webhookd import logs
 from webhookd.errors import ClusterMismatch, SchemaMismatch
+from webhookd.metrics.declaration import Process
+from webhookd.metrics_server import MetricsServer
 from webhookd.store.schema_watch import SchemaWatch
 from workers.celery_app import build_celery
 from workers.edges import build_edges
@@ -37,7 +39,9 @@ def ingest() -> None:
     schema = SchemaWatch(edges.database, end)
     start_or_exit(schema)
 
+    metrics = MetricsServer(settings, frozenset({Process.INGEST}))
     process = IngestProcess(settings, edges, build_celery(settings), end)
+    metrics.start()
     process.start()
     shutdown.wait()
     exit_code = 0
@@ -48,6 +52,7 @@ def ingest() -> None:
     exit_after(budget_s + AFTER_BUDGET_S, "ingest", exit_code)
     schema.stop()
     process.stop(budget_s)
+    metrics.stop()
     edges.close()
     _log.info("stopped", process="ingest")
     # A normal exit would wait for threads that are still waiting for a service.

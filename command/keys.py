@@ -166,7 +166,7 @@ def _check(role: str, name: str | None, tenant: str | None) -> None:
 def _change(act: Callable[[Session], Result]) -> Result:
     """Do it in one transaction; an error is one line, and exit code 1."""
     settings = load_settings()
-    logs.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, settings.log_level, modules=settings.log_levels)
     with _database(settings.database_url) as database:
         try:
             schema.confirm(database)

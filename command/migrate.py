@@ -41,7 +41,7 @@ def migrate(*, revision: str, delete_data: bool, lock_timeout_s: float) -> None:
     Then it encrypts the secrets that an earlier version has stored, if there is a key: see `webhookd secrets rotate`.
     """
     settings = load_settings()
-    logs.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, settings.log_level, modules=settings.log_levels)
     keys = secret_keys_of(settings)
     try:
         migrated = migrating.migrate(

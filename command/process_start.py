@@ -8,6 +8,7 @@ from command.loading import load_settings
 from command.switch_interval import set_switch_interval
 from webhookd import __version__, logs
 from webhookd.configuration.environment import variable
+from webhookd.debug_signal import DebugSignal
 from webhookd.errors import SchemaMismatch, SecretKeysMissing
 from webhookd.settings import Settings
 from webhookd.store.schema_watch import SchemaWatch
@@ -28,7 +29,8 @@ _log = logs.get(__name__)
 def process_settings() -> Settings:
     """Load the settings, configure the log and the interpreter, and log which settings differ from their default."""
     settings = load_settings()
-    logs.configure_process(settings.log_format, settings.log_level)
+    logs.configure_process(settings.log_format, settings.log_level, modules=settings.log_levels)
+    DebugSignal(settings.log_debug_s).install()
     _log.info("settings", version=__version__, **settings.changed())
     faulthandler.enable(STDERR)
     set_switch_interval()

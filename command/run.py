@@ -26,6 +26,7 @@ from command.shutdown_signals import SECOND_SIGNAL, ShutdownSignals
 from command.state_directory import StateDirectory
 from command.switch_interval import set_switch_interval
 from webhookd import logs
+from webhookd.debug_signal import DebugSignal
 from webhookd.edges.http_client.dns_resolver import resolve
 from webhookd.edges.http_client.egress_guard import egress_policy, proxy_judges_names
 from webhookd.edges.kafka_connection import KafkaConnection
@@ -150,7 +151,8 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
     _check_address(options.url, settings)
     on_terminal = sys.stdout.isatty()
     level = settings.log_level if "log_level" in settings.model_fields_set or not on_terminal else "warning"
-    logs.configure_process(settings.log_format, level, prints=True)
+    logs.configure_process(settings.log_format, level, modules=settings.log_levels, prints=True)
+    DebugSignal(settings.log_debug_s).install()
     raise_open_file_limit()
     cluster = probe_cluster(KafkaConnection.of(settings))
     with ExitStack() as exits:

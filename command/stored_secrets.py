@@ -139,7 +139,7 @@ def _exit_if_unreadable(total: Total) -> None:
 def _database() -> Iterator[tuple[Database, SecretKeys]]:
     """The database with the keys of the settings; an outage is one line, and exit code 1."""
     settings = load_settings()
-    logs.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, settings.log_level, modules=settings.log_levels)
     keys = secret_keys_of(settings)
     with closing(Database(settings.database_url, secret_keys=keys)) as database:
         try:

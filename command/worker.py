@@ -16,6 +16,8 @@ from command.process_start import process_settings, schema_exit_code, start_or_e
 from command.process_stop import AFTER_BUDGET_S, exit_after
 from command.shutdown_signals import SECOND_SIGNAL, SIGNALS, ShutdownSignals
 from webhookd import logs
+from webhookd.metrics.declaration import Process
+from webhookd.metrics_server import MetricsServer
 from webhookd.service_watch import ServiceWatch, watched_database, watched_redis
 from webhookd.store.schema_watch import SchemaWatch
 from workers.delivery.process import WorkerProcess
@@ -51,11 +53,13 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     raise_open_file_limit()
     edges = build_edges(settings)
     start_or_exit(SchemaWatch(edges.database, lambda error: ShutdownSignals.exit_process(schema_exit_code(error))))
+    metrics = MetricsServer(settings, frozenset({Process.WORKER}))
     process = WorkerProcess(settings, edges)
     watch = ServiceWatch(
         [watched_database(settings, edges.database.ping), watched_redis(settings, edges.coordination.ping)]
     )
     watch.start()
+    metrics.start()
     # It advises an option that `webhookd worker` does not have.
     warnings.simplefilter("ignore", SecurityWarning)
     names = queue or tuple(QUEUES)
@@ -82,6 +86,7 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
         ]
     )
     watch.stop()
+    metrics.stop()
     _log.info("stopped", process="worker")
     # Celery's command does not return the exit code.
     sys.exit(max((controller.exitcode or 0 for controller in controllers), default=0))

@@ -4,7 +4,7 @@
     python load-test/bench.py --short [case …]
 
 Starts its own Kafka, Redis, Postgres, nginx and the real `webhookd` processes, delivers a backlog case by case, and
-prints each case beside the floors (see floors.py) of the same run. Takes some six minutes; stops all that it started,
+prints each case beside the floors (see floors.py) of the same run. Takes some ten minutes; stops all that it started,
 also on failure or Ctrl-C.
 
 A case or floor that delivers nothing fails: its name is printed, the others continue, and the exit code is 1. A case
@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from bench_case import Bench, CheckingSink, NginxSink
-from cases import BACKLOG_PARTITIONS, BACKLOG_TOPIC, CASES
+from case_table import CASES
+from cases import BACKLOG_PARTITIONS, BACKLOG_TOPIC
 from floor_rows import floors
 from publish import backlog, create_topics
 from rig import Rig

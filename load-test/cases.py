@@ -1,7 +1,6 @@
 """The benchmark's cases: what each sets up, and what it measures in steady state."""
 
 import time
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,12 +18,10 @@ from bench_case import (
     row_of,
 )
 from empty_task import round_trips_ms
-from generate import PAID_EVERY
 from measure import Usage, wait_until
 from publish import Trickle, create_topics
 from rig import LOGS, Pipeline
 from table import Row
-from workers_case import Workers
 
 BACKLOG_TOPIC = "backlog"
 BACKLOG_PARTITIONS = 4
@@ -203,21 +200,3 @@ def _with_and_without_signatures(bench: Bench, batch: int, most: float) -> list[
     ratio = found.ours_us / plain.ours_us
     remark = f"{ratio:.3f} times the CPU without a signature (≤ {most:.2f})"
     return [plain, replace(found, remark=remark, fault="" if ratio <= most else f"signed: {remark}")]
-
-
-CASES: Mapping[str, Callable[[Bench], list[Row]]] = {
-    "batch-1": Backlog(name="batch 1", target=0.9).run,
-    "batch-100": Backlog(name="batch 100", target=0.25, each="record", batch=100).run,
-    "batch-1000": Backlog(name="batch 1000", each="record", batch=1000).run,
-    "filter": Backlog(
-        name="filter keeps 10 %", target=0.25, each="record", filters=("status == 'paid'",), reads=PAID_EVERY
-    ).run,
-    "policy": policy,
-    "signed": signed,
-    "https": Backlog(name="HTTPS, batch 1", target=1.1, tls=True).run,
-    "fan-out": Backlog(name="10 on one topic", subscriptions=10, short_subscriptions=3, warm_up_s=BUFFERS_FILL_S).run,
-    "sparse": sparse,
-    "latency": latency,
-    "workers": Workers(name="workers").run,
-}
-"""The cases by their names in `make bench CASES=…`."""

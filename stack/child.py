@@ -53,6 +53,11 @@ class Child:
         if self._process.poll() is None:
             self._signal_group(number)
 
+    def send_alone(self, number: signal.Signals) -> None:
+        """Send a signal to the process and not to its group, unless it has ended."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+
     def freeze(self) -> None:
         """Stop all threads of the group until `thaw`; its sockets stay open."""
         self.send(signal.SIGSTOP)

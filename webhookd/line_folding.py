@@ -1,4 +1,4 @@
-"""Leaves out the lines that repeat a fault which the log already has; used unless the level is `debug`.
+"""Leaves out the lines that repeat a fault which the log already has; used unless the level of the process is `debug`.
 
 line                                              logged
 of webhookd, `info` or `warning`, whose `code`    not while the process waits for that service (service_watch);
@@ -76,6 +76,8 @@ class LineFolding:
 
     def __init__(self, monotonic: Monotonic = clock.monotonic) -> None:
         self._monotonic = monotonic
+        self.enabled = True
+        """Whether lines are left out; not while the level is `debug`."""
         self._lock = RLock()  # the worker's handler of SIGTERM logs on the thread that it interrupts, which may have it
         self._lines = RepeatedLines()
         self._absent: set[str] = set()
@@ -93,13 +95,15 @@ class LineFolding:
         """Add the level to a line of webhookd, a processor of structlog. Raises DropEvent to leave the line out."""
         if "code" in event and event["code"] in SERVICES and method in {"info", "warning"}:
             self._fold(event)
-        elif self._absent and CONSEQUENCES.get(event["event"]) in self._absent:
+        elif self._absent and self.enabled and CONSEQUENCES.get(event["event"]) in self._absent:
             raise DropEvent
         event["level"] = LEVELS.get(method, method)
         return event
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to log a line of a library, a filter of logging."""
+        if not self.enabled:
+            return True
         if record.name == "librdkafka":
             kind, now = _kind_of(record), self._monotonic()
             return _counted(record, self._locked(lambda: self._lines.left_out(kind, now)))
@@ -110,7 +114,7 @@ class LineFolding:
         return _counted(record, self._left_out_about(QueueUnavailable.code, (record.name, record.msg)))
 
     def _fold(self, event: EventDict) -> None:
-        if event["event"] in ONCE:
+        if not self.enabled or event["event"] in ONCE:
             return
         left_out = self._left_out_about(SERVICES[event["code"]], (event["event"], event["code"]))
         if left_out is None:

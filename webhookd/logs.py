@@ -8,48 +8,55 @@ never went through it: output of libraries, warnings, and errors that nothing ca
 import logging
 import os
 import sys
-from typing import Literal, TextIO
+from collections.abc import Sequence
+from typing import Any, Literal, TextIO, cast
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
+from webhookd.configuration.log_settings import LogFormat
+from webhookd.configuration.module_levels import parse_levels
 from webhookd.line_folding import LineFolding
+from webhookd.line_time import LineTime
 from webhookd.line_writer import LineHandler, LineWriter
+from webhookd.log_levels import LogLevels
 from webhookd.process_output import capture_errors, capture_output, drop_direct_output
-from webhookd.settings import LogFormat
 
 folding = LineFolding()
 """What decides about repeated lines of this process; service_watch tells it which services are absent."""
 
-_TIMESTAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
+levels = LogLevels(folding)
+"""The levels of this process; debug_signal switches them."""
+
 _TERMINAL_TIMESTAMP = structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False)
 _EVENT_WIDTH = 28
 
 
-def configure(log_format: LogFormat, level: str, stream: TextIO | None = None) -> None:
-    """Write all log lines of this process, those of libraries included, to stderr (or `stream`) in one format."""
+def configure(log_format: LogFormat, level: str, stream: TextIO | None = None, *, modules: Sequence[str] = ()) -> None:
+    """Write all log lines of this process, those of libraries included, to stderr (or `stream`) in one format.
+
+    `modules` has other levels for single modules and libraries, as the setting `log_levels` does.
+    """
     stream = stream or sys.stderr
-    threshold = logging.getLevelNamesMapping()[level.upper()]
+    levels.configure(logging.getLevelNamesMapping()[level.upper()], parse_levels(modules))
     as_json = chosen_format(log_format, stream) == "json"
-    folds = threshold > logging.DEBUG
-    stamp = _TIMESTAMP if as_json else _TERMINAL_TIMESTAMP
+    stamp = LineTime() if as_json else _TERMINAL_TIMESTAMP
     writer = LineWriter(stream)
     structlog.configure(
         processors=[
-            folding.add_level if folds else structlog.processors.add_log_level,
+            folding.add_level,
             stamp,
             structlog.processors.format_exc_info,
             *([_as_bytes] if as_json else [_without_module, _text_renderer(stream)]),
         ],
         logger_factory=lambda *_: writer,
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        wrapper_class=cast("type[Any]", levels.logger),  # structlog only calls it
         cache_logger_on_first_use=True,
     )
     handler = LineHandler(writer)
-    handler.setLevel(threshold)
-    if folds:
-        handler.addFilter(folding.filter)
+    handler.addFilter(levels.filter)
+    handler.addFilter(folding.filter)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[
@@ -66,19 +73,17 @@ def configure(log_format: LogFormat, level: str, stream: TextIO | None = None) -
             ],
         )
     )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(max(threshold, logging.WARNING) if threshold > logging.DEBUG else logging.INFO)
+    logging.getLogger().handlers[:] = [handler]
 
 
-def configure_process(log_format: LogFormat, level: str, *, prints: bool = False) -> None:
+def configure_process(log_format: LogFormat, level: str, *, modules: Sequence[str] = (), prints: bool = False) -> None:
     """Do the same for a process of the service: also what anything in it warns or raises is a log line.
 
     With JSON this includes what anything prints, but not what a process that `prints` writes to stdout. As text, what
     is printed is printed.
     """
     as_json = chosen_format(log_format, sys.stderr) == "json"
-    configure(log_format, level)
+    configure(log_format, level, modules=modules)
     capture_errors()
     if as_json:
         capture_output("stderr", *([] if prints else ["stdout"]))

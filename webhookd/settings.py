@@ -20,9 +20,12 @@ from webhookd.configuration.egress_settings import (
     HostLimitSettings,
     VerificationSettings,
 )
+from webhookd.configuration.log_settings import LogSettings
+from webhookd.configuration.metrics_settings import MetricsSettings
 from webhookd.configuration.policy_settings import PolicySettings
 from webhookd.configuration.secret_settings import SecretSettings
 from webhookd.configuration.subject import Subject, shown
+from webhookd.configuration.tracing_settings import TracingSettings
 from webhookd.configuration.value_types import (
     BrokerList,
     DatabaseUrl,
@@ -35,8 +38,6 @@ from webhookd.configuration.value_types import (
 )
 from webhookd.kafka_properties import KafkaProperties
 
-LogFormat = Literal["auto", "json", "text"]
-LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
 
@@ -302,19 +303,13 @@ class ProcessSettings(Subject):
         default=SecretStr(""),
         description="`user:password` for Flower. Without it, Flower listens on loopback only.",
     )
-    log_format: LogFormat = Field(
-        default="auto",
-        description="`json` writes one JSON object a line, `text` lines for people. `auto`: `text` when stderr is a "
-        "terminal, else `json`.",
-    )
-    log_level: LogLevel = Field(
-        default="info",
-        description="The lowest level that is logged. `debug` also logs each attempt.",
-    )
 
 
 class Settings(
+    TracingSettings,
     ApiRequestSettings,
+    MetricsSettings,
+    LogSettings,
     ProcessSettings,
     RateLimitSettings,
     PolicySettings,

@@ -1,7 +1,8 @@
 """Every log event of the sources, with its level and its places; and the rows of docs/reference/log-events.md.
 
 An event is the first argument of a call on a logger: `_log.warning("store_unavailable", …)`. A choice between two
-literals counts as both. The page is written by hand; tests/closure compares it with the calls.
+literals counts as both. The page is written by hand; tests/closure compares it with the calls. It also has the fields
+of the line of a delivery.
 """
 
 import ast
@@ -59,6 +60,19 @@ def event_rows(page: str) -> list[list[str]]:
 def documented(page: str) -> dict[str, set[str]]:
     """The levels of each event as the page has them: its first two columns."""
     return {row[0].strip("`"): set(row[1].split(", ")) for row in event_rows(page)}
+
+
+def line_fields(page: str, event: str) -> tuple[set[str], set[str]]:
+    """The fields of a line of the delivery log, as the page has them: those always there, and those sometimes there."""
+    always: set[str] = set()
+    sometimes: set[str] = set()
+    for names, where, _meaning in rows(page, "Field of the line"):
+        fields = {name.strip("` ") for name in names.split(",")}
+        if where == "some":
+            sometimes |= fields
+        elif where == "all" or f"`{event}`" in where:
+            always |= fields
+    return always, sometimes
 
 
 def _calls(path: Path, place: str) -> Iterator[Logged]:

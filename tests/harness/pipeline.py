@@ -69,6 +69,7 @@ class Pipeline:
             "WEBHOOKD_DATABASE_URL": database,
             "WEBHOOKD_API_BIND": f"127.0.0.1:{self._port}",
             "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
+            "WEBHOOKD_METRICS_BIND": "127.0.0.1:0",
             "WEBHOOKD_API_AUTH": "none",
             "WEBHOOKD_SECRET_KEYS": KEY,
             **settings,
@@ -133,6 +134,10 @@ class Pipeline:
     def send_term(self, name: str) -> None:
         """SIGTERM, without waiting for the end."""
         self._processes[name].send(signal.SIGTERM)
+
+    def switch_debug(self, name: str) -> None:
+        """SIGUSR2, to the process that was started, as operators send it; gunicorn's has worker processes."""
+        self._processes[name].send_alone(signal.SIGUSR2)
 
     def exit_code(self, name: str) -> int:
         """Wait for the end of a process; returns its exit code."""

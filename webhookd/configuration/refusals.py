@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from webhookd.configuration.forms import form_of, is_hidden
+from webhookd.configuration.forms import form_of, is_hidden, written
 from webhookd.configuration.texts import EMPTY
 from webhookd.errors import UnusableSetting, UnusableSettings
 
@@ -82,7 +82,7 @@ def _numbers(context: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _quoted(value: object) -> str:
-    text = value if isinstance(value, str) else str(value)
+    text = written(value) if isinstance(value, tuple) else str(value)
     return json.dumps(
         text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…", ensure_ascii=not text.isprintable()
     )

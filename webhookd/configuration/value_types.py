@@ -17,6 +17,7 @@ from webhookd.kafka_properties import KafkaProperties, parse_map
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 _HOST_OF_ORIGIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
+ANY_PORT = "0"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _PROTOCOL = re.compile(r"(?:PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)://", re.IGNORECASE)
@@ -84,6 +85,17 @@ def _port_range(text: str) -> str:
         _check_port(last)
         if int(first) > int(last):
             raise ValueError("ends before it begins")
+    return text
+
+
+def _metrics_address(text: str) -> str:
+    if text:
+        host, colon, ports = text.rpartition(":")
+        if not colon or host.endswith(":"):
+            raise ValueError("has no port")
+        _check_host(host)
+        if ports != ANY_PORT:
+            _port_range(ports)
     return text
 
 
@@ -178,6 +190,11 @@ HostPatternText = Annotated[str, Form("a host like `example.com`, or `*.example.
 
 PortRange = Annotated[str, AfterValidator(_port_range), Form("a port like `443` or a range like `8000-8999`")]
 HostPort = Annotated[str, AfterValidator(_host_port), Form("an address as `host:port`")]
+MetricsAddress = Annotated[
+    str,
+    AfterValidator(_metrics_address),
+    Form("an address as `host:port` or `host:first-last`; port 0 is any free one"),
+]
 Origin = Annotated[str, AfterValidator(_origin), Form("an origin like `https://app.example.com`")]
 OriginName = Annotated[str, AfterValidator(_origin_name), Form("a host name like `webhooks.example.com`")]
 BrokerList = Annotated[

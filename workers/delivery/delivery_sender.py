@@ -17,12 +17,14 @@ records, and may accept a part of it
 While it waits for an access token, or until a request may begin, it has no exchange; it is submitted again.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
 from webhookd.errors import StoreUnavailable, UnusableSubscription
+from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
 from webhookd.flow.attempt.endpoint_certificate import ReportedCertificate
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
@@ -51,6 +53,7 @@ from webhookd.flow.dispatch.request_quota import Quota, SendSchedule, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.access_tokens import TokenSource
+from workers.delivery.request_spans import RequestSpans
 from workers.delivery.request_token import RequestToken
 
 SUCCESS_BODY_BYTES = 2048
@@ -101,6 +104,7 @@ class RequestTemplate:
     tokens: TokenSource | None = None
     certificate: ReportedCertificate | None = None
     verification: VerificationRequest | None = None
+    tenant: str = DEFAULT_TENANT
 
 
 TemplateResult = RequestTemplate | StoreUnavailable | UnusableSubscription | None
@@ -110,16 +114,12 @@ cannot be read, decrypted or used."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendLimits:
-    """How long one delivery may take: `budget_s` in total, `deadline_s` per exchange, `lease_s` between two reports.
-
-    If `log_attempts` is True, each exchange is logged.
-    """
+    """How long one delivery may take: `budget_s` in total, `deadline_s` per exchange, `lease_s` between two reports."""
 
     budget_s: float
     deadline_s: float
     lease_s: float
     retry_time_scale: float = 1.0
-    log_attempts: bool = False
 
     @property
     def lost_after_s(self) -> float:
@@ -152,7 +152,7 @@ class DeliverySender:
     """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
 
     `ended` is called once, on the loop's thread. With a `pacing` a request may have to wait: then the sequence of
-    requests ends, and the sender is submitted again after the wait.
+    requests ends, and the sender is submitted again after the wait. `spans` is None if the delivery is not traced.
     """
 
     def __init__(
@@ -165,10 +165,12 @@ class DeliverySender:
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
         pacing: Pacing | None = None,
+        spans: RequestSpans | None = None,
     ) -> None:
         self.ref = ref
         self.batches = batches
         self.target = template.target
+        self.tenant = template.tenant
         self.deadline_s = template.timeout_s or limits.deadline_s
         self.done = 0
         self.stopped = False
@@ -178,18 +180,18 @@ class DeliverySender:
         self._attempt_line = ATTEMPT % (ref.failures + ref.attempt + 1)
         self._traced = ref.traced and template.trace
         # What most subscriptions do not use is asked for once in a delivery, not for each request.
-        self._observes = limits.log_attempts or template.tokens is not None
+        self._spans = spans
+        self._log_attempts = _log.is_enabled_for(logging.DEBUG)
+        self._observes = self._log_attempts or template.tokens is not None or spans is not None
         self._waits = pacing is not None or template.tokens is not None
-        self._has_more_lines = self._traced or template.signer is not None or template.tokens is not None
+        self._has_more_lines = self._observes or self._traced or template.signer is not None
         self._time_scale = limits.retry_time_scale
-        self._log_attempts = limits.log_attempts
-        self._clocks = clocks
-        self._ended = ended
+        self._clocks, self._ended = clocks, ended
         self._pacing = pacing
         self._token = RequestToken(template.tokens) if template.tokens else None
         self._token_wanted_at: float | None = None
         self._permit_wanted_at: float | None = None
-        self._paced_s = 0.0
+        self.paced_s = 0.0
         self._began_at = clocks.monotonic()
         self._stop_at = self._began_at + limits.budget_s
         self.elapsed_s = 0.0
@@ -237,6 +239,8 @@ class DeliverySender:
         outcome = self._token.hidden_in(outcome) if self._token is not None else outcome
         if self._log_attempts:
             self._log_attempt(outcome)
+        if self._spans is not None:
+            self._spans.end(outcome, acknowledged=acknowledged(outcome, self._success))
         return outcome
 
     def _may_send(self, batch: Batch, now: float) -> bool:
@@ -262,8 +266,8 @@ class DeliverySender:
         if wait_s <= 0:
             pacing.schedule.begun(records)
             return True
-        self._paced_s += wait_s
-        if self.done and self._paced_s > LONGEST_PACED_S:
+        self.paced_s += wait_s
+        if self.done and self.paced_s > LONGEST_PACED_S:
             self._end(now)
             return False
         self._permit_wanted_at = now
@@ -307,6 +311,16 @@ class DeliverySender:
         """The code of the failure that stopped it; empty when nothing failed."""
         return failure_code(self._failure) if self._failure is not None else ""
 
+    @property
+    def last_outcome(self) -> Outcome | None:
+        """The failure that stopped it, else the last acknowledgement; None before the first one."""
+        return self._failure or self._acknowledged
+
+    @property
+    def failure_detail(self) -> str:
+        """What webhookd says about a failure without a response, without secrets; else empty."""
+        return self._masked_detail(self._failure) if isinstance(self._failure, Failure) else ""
+
     def _request(self, batch: Batch) -> bytes:
         """The request of this attempt, with the time of this attempt in its timestamp and in its signature."""
         webhook_id, at = batch.webhook_id.encode(), self._clocks.wall()
@@ -329,7 +343,9 @@ class DeliverySender:
             lines += b"webhook-signature: %b\r\n" % signer.signature(webhook_id, at, batch.body)
         if self._token is not None:
             lines += self._token.line
-        if self._traced and batch.records == 1:
+        if self._spans is not None:
+            lines += self._spans.begin(batch, at=at, attempt=self._attempt_of(self.done))
+        elif self._traced and batch.records == 1:
             lines += trace_headers(batch.body)
         return lines
 
@@ -373,8 +389,11 @@ class DeliverySender:
             head, body = uncompressed(outcome.head, outcome.body)
             head, body = self._template.mask.masked(head), self._template.mask.masked(body[:body_bytes])
             return LoggedExchange(at, webhook_id, outcome.status, head, body, error, attempt=attempt)
-        detail = self._template.mask.masked(outcome.detail.encode()).decode()
+        detail = self._masked_detail(outcome)
         return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=detail, attempt=attempt)
+
+    def _masked_detail(self, failure: Failure) -> str:
+        return self._template.mask.masked(failure.detail.encode()).decode()
 
     def _attempt_of(self, index: int) -> int:
         """Which attempt a batch has here, from 1; only the first batch of a delivery may have failed before."""

@@ -9,6 +9,7 @@
                                               results are unknown, and they are sent again
             report sender                     sends the final reports; the tasks end with them
             change watch
+            traces                            the last spans are sent, for at most 2 s
 
 The caller of `stop` has made sure that no more tasks are taken. After a crash at any point, ingest waits until the
 lease has run out and sends again what was not reported, even if the endpoint acknowledged it.
@@ -36,9 +37,12 @@ from webhookd.settings import Settings
 from workers.celery_app import ETA_LIMIT, build_celery
 from workers.coordination_clock import CoordinationClock
 from workers.delivery.access_tokens import TokenSources
+from workers.delivery.attempt_spans import AttemptTracer
 from workers.delivery.change_watch import ChangeWatch
+from workers.delivery.delivery_log import DeliveryLog
 from workers.delivery.delivery_sender import Clocks, SendLimits
 from workers.delivery.heartbeat import Heartbeat, WorkerErrors, WorkerInfo
+from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.subscription_cache import SubscriptionCache
 from workers.delivery.task_handler import PublishRetry, TaskHandler
@@ -89,6 +93,7 @@ class WorkerProcess:
             certificates=self._exchanges.certificate,
             origin=settings.verification_origin,
         )
+        self._worker_id = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         self._stopping = False
         self.app: Celery = build_celery(settings)
         register(self.app, lambda: self, CoordinationClock(edges.coordination.now, clock.monotonic))
@@ -97,7 +102,7 @@ class WorkerProcess:
     def start(self, *, queues: Sequence[str], threads: int, stuck: Callable[[], None]) -> None:
         """Start the heartbeat of a worker that consumes these queues; it calls `stuck` when the worker is stuck."""
         info = WorkerInfo(
-            worker_id=f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}",
+            worker_id=self._worker_id,
             queues=tuple(queues),
             threads=threads,
             tasks_held=ETA_LIMIT,
@@ -166,6 +171,7 @@ class WorkerProcess:
                 self._change_watch.stop()
         if self._heartbeat is not None:
             self._heartbeat.join(REMOVE_HEARTBEAT_S)
+        self._edges.stop_tracing()
 
     def _errors(self) -> WorkerErrors:
         watch = self._change_watch
@@ -197,12 +203,17 @@ class WorkerProcess:
         self._exchanges.every(OFFLINE_CHECK_S, self._change_watch.end_deliveries_while_offline)
         self._change_watch.start()  # it reads once before the first task is worked on
         clocks = Clocks(monotonic=clock.monotonic, wall=clock.wall_clock, chance=random.random)
+        tracing = self._edges.tracing
         delivery = TaskHandler(
             switch=self._change_watch,
             cache=self._cache,
             claims=self._edges.coordination,
             exchanges=self._exchanges,
             report_sender=self._report_sender,
+            observers=Observers(
+                log=DeliveryLog(self._worker_id, settings.log_delivered_ratio),
+                tracer=None if tracing is None else AttemptTracer(tracing.tracer),
+            ),
             limits=limits,
             clocks=clocks,
         )
@@ -248,5 +259,4 @@ def send_limits(settings: Settings) -> SendLimits:
         deadline_s=settings.request_deadline_s,
         lease_s=settings.lease_s,
         retry_time_scale=settings.retry_time_scale,
-        log_attempts=settings.log_level.lower() == "debug",
     )

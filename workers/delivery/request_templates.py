@@ -97,6 +97,7 @@ def _template(
         tls=destination.tls,
         tokens=source,
         verification=verification,
+        tenant=subscription.tenant,
     )
 
 

@@ -26,6 +26,7 @@ from webhookd.errors import SecretsUnreadable, StoreUnavailable, UnusableSubscri
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import decode_batches
+from webhookd.flow.batching.trace_headers import trace_id_of
 from webhookd.flow.dispatch.coordination import ClaimAnswer, ClaimDenied
 from webhookd.flow.dispatch.request_quota import (
     HORIZON_S,
@@ -45,6 +46,7 @@ from workers.delivery.delivery_sender import (
     SendLimits,
     TemplateResult,
 )
+from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
 
 SPREAD = 0.25
@@ -108,6 +110,7 @@ class TaskHandler:
         claims: Claims,
         exchanges: Exchanges,
         report_sender: ReportSender,
+        observers: Observers,
         limits: SendLimits,
         clocks: Clocks,
     ) -> None:
@@ -116,6 +119,7 @@ class TaskHandler:
         self._claims = claims
         self._exchanges = exchanges
         self._report_sender = report_sender
+        self._observers = observers
         self._limits = limits
         self._clocks = clocks
 
@@ -141,7 +145,7 @@ class TaskHandler:
             sender = self._next(ended)
             if sender is None:
                 continue
-            _log_end(sender)
+            self._observers.log.ended(sender, trace_id_of(sender.ref.trace))
             if isinstance(sender.verdict, RetryAt):
                 publish_retry(_next_attempt(sender), sender.verdict.wait_s)
 
@@ -252,6 +256,7 @@ class TaskHandler:
             clocks=self._clocks,
             ended=lambda sender: self._report_sender.sender_ended(sender, sent),
             pacing=pacing,
+            spans=self._observers.spans(ref, template),
         )
         # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.
         sender.lease_end = claimed_at + self._limits.lease_s
@@ -295,21 +300,3 @@ def _next_attempt(sender: DeliverySender) -> DeliveryRef:
         unreported_s=0.0,
         failures=sender.failures_before,
     )
-
-
-def _log_end(sender: DeliverySender) -> None:
-    """Log one line for each delivery that succeeded or went back to its lane, and one for each failed attempt."""
-    ref = sender.ref
-    facts = {
-        "subscription": ref.subscription,
-        "lanes": list(ref.lanes),
-        "delivery": ref.id,
-        "attempt": ref.attempt,
-        "batches": sender.done,
-    }
-    if sender.failure_code:
-        wait_s = round(sender.verdict.wait_s, 1) if isinstance(sender.verdict, RetryAt) else None
-        _log.warning("attempt_failed", code=sender.failure_code, retry_in_s=wait_s, **facts)
-    else:
-        # A stop, or a new epoch, may come before the first response.
-        _log.info("delivered" if sender.done else "delivery_returned", sending_s=round(sender.elapsed_s, 6), **facts)

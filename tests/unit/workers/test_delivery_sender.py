@@ -12,6 +12,7 @@ from tests.harness.delivery_senders import LIMITS, OK, End, SenderScene, answer,
 from tests.harness.delivery_senders import SECRET as HEADER_VALUE
 from tests.harness.lanes import WANTED, Record, lane
 from tests.harness.subscriptions import SECRET
+from webhookd import logs
 from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
 from webhookd.flow.attempt.exchange_result import FailureCode, Outcome, Response
 from webhookd.flow.attempt.signature import SigningKind, new_secret, parse_secret, signer_of
@@ -288,9 +289,9 @@ def test_report_measures_from_the_first_request() -> None:
     assert sender.report().sending_s == pytest.approx(0.3)
 
 
-def test_each_attempt_is_logged_when_asked() -> None:
+def test_each_attempt_is_logged_at_debug() -> None:
+    logs.configure("json", "info", modules=["workers.delivery=debug"])
     scene = SenderScene()
-    scene.limits = replace(scene.limits, log_attempts=True)
     sender = scene.sender(batches=2)
     with capture_logs() as lines:
         for outcome in (None, OK, no_answer(FailureCode.TIMEOUT)):
@@ -304,13 +305,18 @@ def test_each_attempt_is_logged_when_asked() -> None:
     ]
 
 
-def test_attempts_are_not_logged_unasked() -> None:
+def test_attempts_are_logged_from_the_next_delivery_on_when_debug_is_switched() -> None:
+    logs.configure("json", "info")
     scene = SenderScene()
-    sender = scene.sender()
-    with capture_logs() as lines:
-        sender.advance(None)
-        sender.advance(OK)
-    assert lines == []
+    logged = []
+    for on in (False, True, False):
+        logs.levels.switch_debug(on=on)
+        sender = scene.sender()
+        with capture_logs() as lines:
+            sender.advance(None)
+            sender.advance(OK)
+        logged.append([line["event"] for line in lines])
+    assert logged == [[], ["attempt"], []]
 
 
 def headers_of(request: bytes | None) -> dict[str, str]:

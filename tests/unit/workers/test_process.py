@@ -9,7 +9,7 @@ from celery.exceptions import Reject
 from tests.harness.delivery_senders import ref
 from webhookd.errors import UnusableSetting
 from webhookd.settings import Settings
-from workers.delivery.process import WorkerProcess, send_limits
+from workers.delivery.process import WorkerProcess
 from workers.edges import build_edges
 
 
@@ -36,8 +36,3 @@ def test_unusable_proxy_raises_before_any_task(tmp_path: Path) -> None:
     with pytest.raises(UnusableSetting, match="EGRESS_PROXY"):
         WorkerProcess(settings, edges)
     edges.close()
-
-
-@pytest.mark.parametrize(("level", "logged"), [("debug", True), ("DEBUG", True), ("info", False)])
-def test_debug_level_logs_each_attempt(level: str, logged: bool) -> None:
-    assert send_limits(Settings.model_validate({"log_level": level})).log_attempts is logged

@@ -102,6 +102,8 @@ class Settlement:
             self._guarded(self._consumers.get(delivery.subscription_id), partial(self._lease_expired, delivery))
         for consumer in list(self._to_check.values()):
             self._guarded(consumer, partial(self._check_lanes, consumer, now))
+        if self._dispatcher.spans is not None:
+            self._dispatcher.spans.sweep(self._in_flight)
 
     def republish_soon(self, deliveries: Sequence[Delivery]) -> None:
         """Publish these again after PUBLISH_AGAIN_S: their publish failed."""
@@ -113,6 +115,8 @@ class Settlement:
     def _settle(self, delivery: Delivery, report: Report, now: float) -> None:
         done, early = delivery.done, delivery.early_attempts
         effect = self._in_flight.apply(report, now)
+        if self._dispatcher.spans is not None:
+            self._dispatcher.spans.reported(delivery, report, ended=delivery not in self._in_flight)
         if delivery.early_attempts > early:
             _log.warning(
                 "retry_too_early",
@@ -141,6 +145,8 @@ class Settlement:
             attempt=delivery.attempt,
         )
         effect = self._in_flight.worker_lost(delivery, self._monotonic())
+        if self._dispatcher.spans is not None:
+            self._dispatcher.spans.lost(delivery, ended=delivery not in self._in_flight)
         consumer = self._consumers.get(delivery.subscription_id)
         if consumer is not None:
             self._effects.apply(consumer, effect, WORKER_LOST)

@@ -1,0 +1,1 @@
+"""Metrics: declarations, tallies and what a process serves."""

@@ -1,0 +1,71 @@
+"""The metrics of an ingest process by subscription: records on their way, lag and health.
+
+The label `subscription` has a bounded number of values: `WEBHOOKD_METRICS_SUBSCRIPTIONS` of them have series of their
+own, unhealthy ones first, then those with the most traffic. The others share the value `other`.
+"""
+
+from typing import Final
+
+from webhookd.metrics.declaration import Process, Sampled
+
+_INGEST: Final = frozenset({Process.INGEST})
+_LABELS: Final = ("subscription",)
+
+OTHER: Final = "other"
+"""The label value of the subscriptions without series of their own. No subscription has this id."""
+
+
+def _counter(name: str, help_text: str) -> Sampled:
+    return Sampled("counter", name, help_text, labels=_LABELS, processes=_INGEST)
+
+
+def _gauge(name: str, help_text: str) -> Sampled:
+    return Sampled("gauge", name, help_text, labels=_LABELS, processes=_INGEST)
+
+
+RECORDS_READ: Final = _counter(
+    "webhookd_records_read_total", "Records read from Kafka, those that are read again included."
+)
+RECORDS_MATCHED: Final = _counter(
+    "webhookd_records_matched_total", "Records that the policies allow and the filters match: they will be sent."
+)
+RECORDS_FILTERED: Final = _counter("webhookd_records_filtered_total", "Records that a filter dropped.")
+RECORDS_DENIED: Final = _counter("webhookd_records_denied_total", "Records that no policy allows the tenant to see.")
+RECORDS_DELIVERED: Final = _counter("webhookd_records_delivered_total", "Records that an endpoint acknowledged.")
+RECORDS_DEAD_LETTERED: Final = _counter("webhookd_records_dead_lettered_total", "Records stored as dead letters.")
+RECORDS_LOST: Final = _counter(
+    "webhookd_records_lost_total", "Records that Kafka had deleted before webhookd could read them."
+)
+LAG_RECORDS: Final = _gauge(
+    "webhookd_lag_records",
+    "Records of the topics behind the committed offsets; for `other` the sum. Absent while it is unknown.",
+)
+LAG_SECONDS: Final = _gauge(
+    "webhookd_lag_seconds",
+    "The age of the oldest record that is read and not settled; 0 without any; for `other` the greatest.",
+)
+UNHEALTHY: Final = Sampled(
+    "gauge",
+    "webhookd_subscription_unhealthy",
+    "1 for each unhealthy subscription, with the reason of its status; for `other` how many have this reason.",
+    labels=("subscription", "reason"),
+    processes=_INGEST,
+)
+CERTIFICATE_EXPIRY: Final = _gauge(
+    "webhookd_endpoint_certificate_expiry_timestamp_seconds",
+    "When the certificate of the endpoint expires, in seconds since 1970; for `other` the first one that expires.",
+)
+
+RECORDS: Final = (
+    RECORDS_READ,
+    RECORDS_MATCHED,
+    RECORDS_FILTERED,
+    RECORDS_DENIED,
+    RECORDS_DELIVERED,
+    RECORDS_DEAD_LETTERED,
+    RECORDS_LOST,
+    LAG_RECORDS,
+    LAG_SECONDS,
+    UNHEALTHY,
+    CERTIFICATE_EXPIRY,
+)

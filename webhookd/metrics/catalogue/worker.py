@@ -1,0 +1,86 @@
+"""The metrics of a worker: attempts, batches, connections and threads."""
+
+from typing import Final
+
+from webhookd.metrics.catalogue.buckets import ATTEMPT_S, RECORDS
+from webhookd.metrics.declaration import Counter, Process, Sampled
+
+_WORKER: Final = frozenset({Process.WORKER})
+
+ATTEMPTS: Final = Sampled(
+    "counter",
+    "webhookd_attempts_total",
+    "HTTP requests by `result`: `acknowledged`, or the code of the failure as in the page Statuses; an HTTP "
+    "status that has no row of its own there counts as its class (`http_4xx`).",
+    labels=("result",),
+    processes=_WORKER,
+)
+ATTEMPT_DURATION: Final = Sampled(
+    "histogram",
+    "webhookd_attempt_duration_seconds",
+    "How long HTTP requests took, name look-up and connecting included, until the response was read or failed.",
+    buckets=ATTEMPT_S,
+    processes=_WORKER,
+)
+BATCH_RECORDS: Final = Sampled(
+    "histogram",
+    "webhookd_batch_records",
+    "Records of the batches that endpoints acknowledged; `_sum` is the number of records.",
+    buckets=RECORDS,
+    processes=_WORKER,
+)
+SENT_BYTES: Final = Sampled(
+    "counter",
+    "webhookd_acknowledged_bytes_total",
+    "Bytes of the bodies that endpoints acknowledged.",
+    processes=_WORKER,
+)
+DELIVERIES_ENDED: Final = Counter(
+    "webhookd_deliveries_ended_total",
+    "Deliveries that left this worker, by `end`: `finished`, `retry`, `exhausted`, `gone`, `divisible`, `stale`, "
+    "`unreadable`, `unusable`, `waiting` (its quota is used up; published again) or `unreported` (Redis was absent).",
+    labels=("end",),
+    processes=_WORKER,
+)
+THREADS: Final = Sampled(
+    "gauge", "webhookd_worker_threads", "Tasks that this worker can carry out at the same time.", processes=_WORKER
+)
+THREADS_BUSY: Final = Sampled(
+    "gauge", "webhookd_worker_threads_busy", "Tasks that this worker carries out.", processes=_WORKER
+)
+TASKS: Final = Sampled(
+    "counter", "webhookd_tasks_taken_total", "Tasks taken from a queue.", labels=("queue",), processes=_WORKER
+)
+CONNECTIONS: Final = Sampled(
+    "gauge",
+    "webhookd_connections",
+    "Connections to endpoints by `state`: `busy` or `idle`.",
+    labels=("state",),
+    processes=_WORKER,
+)
+CONNECTIONS_OPENED: Final = Counter(
+    "webhookd_connections_opened_total",
+    "Connections opened to endpoints, by `scheme`: a high rate means that endpoints do not keep them alive.",
+    labels=("scheme",),
+    processes=_WORKER,
+)
+TOKEN_REQUESTS: Final = Counter(
+    "webhookd_token_requests_total",
+    "Requests for OAuth 2.0 access tokens by `result`: `granted` or the code of the failure.",
+    labels=("result",),
+    processes=_WORKER,
+)
+
+WORKER: Final = (
+    ATTEMPTS,
+    ATTEMPT_DURATION,
+    BATCH_RECORDS,
+    SENT_BYTES,
+    DELIVERIES_ENDED,
+    THREADS,
+    THREADS_BUSY,
+    TASKS,
+    CONNECTIONS,
+    CONNECTIONS_OPENED,
+    TOKEN_REQUESTS,
+)

@@ -1,0 +1,169 @@
+"""Serves the metrics of a process to Prometheus: `GET /metrics`, as Prometheus text or OpenMetrics.
+
+It listens on the first free port of WEBHOOKD_METRICS_BIND. Where none is free, the process works without, says so in
+the log, and tries again: nothing that delivers may depend on who watches it.
+"""
+
+import platform
+import socket
+import threading
+from collections.abc import Iterable
+from selectors import EVENT_READ, DefaultSelector
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.types import WSGIApplication
+
+from prometheus_client import CollectorRegistry
+
+from webhookd import __version__, logs
+from webhookd.metrics.catalogue.services import BUILD_INFO
+from webhookd.metrics.declaration import Process
+from webhookd.metrics.exposition import Exposition, Source
+from webhookd.metrics.scrape_application import scrape_application
+from webhookd.settings import Settings
+
+RETRY_S = 10.0
+"""How often a port is tried for when none was free."""
+
+REQUEST_S = 10.0
+"""How long a client may take to send its request: each connection has a thread."""
+
+STOP_S = 1.0
+
+_log = logs.get(__name__)
+
+
+class MetricsServer:
+    """Serves the metrics of this process from `start` to `stop`; without WEBHOOKD_METRICS_BIND it does nothing.
+
+    `registry` is what is served in place of the process's own metrics: the API has several worker processes. `listener`
+    listens already, and stays open for others at the end. `retry_s` is the time between two tries for a port.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        processes: frozenset[Process],
+        *,
+        registry: CollectorRegistry | None = None,
+        listener: socket.socket | None = None,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self._address = settings.metrics_bind
+        self._exposition = Exposition(processes, _incomplete) if self._address else None
+        self._registry = registry
+        self._listener = listener
+        self._retry_s = retry_s
+        self._processes = processes
+        self._thread: threading.Thread | None = None
+        self._stopper: socket.socket | None = None
+        self.port = 0
+        """The port that it listens on; 0 while it listens on none."""
+        self.listening = threading.Event()
+        """Set when it has begun to listen; for tests."""
+
+    def add_source(self, source: Source) -> None:
+        """Serve the samples of a source, too."""
+        if self._exposition is not None:
+            self._exposition.add_source(source)
+
+    def start(self) -> None:
+        """Start the thread; returns at once."""
+        if self._exposition is not None:
+            for process in self._processes:
+                BUILD_INFO.set(1, __version__, process, platform.python_version())
+            self._stopper, stopping = socket.socketpair()
+            self._thread = threading.Thread(target=self._run, args=(stopping,), name="metrics", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Close the port and end the thread."""
+        if self._stopper is not None and self._thread is not None:
+            self._stopper.close()
+            self._thread.join(STOP_S)
+        if self._exposition is not None:
+            self._exposition.close()
+
+    def _run(self, stopping: socket.socket) -> None:
+        with stopping, DefaultSelector() as selector:
+            selector.register(stopping, EVENT_READ)
+            while (listener := self._listener or listen(self._address)) is None:
+                _log.warning("metrics_not_served", code="metrics_not_served", address=self._address)
+                if selector.select(self._retry_s):
+                    return
+            with _Server(listener, self._application()) as server:
+                self._serve(server, selector)
+
+    def _serve(self, server: WSGIServer, selector: DefaultSelector) -> None:
+        selector.register(server, EVENT_READ)
+        self.port = server.server_port
+        _log.info("metrics_served", address=_shown(server.server_name, server.server_port))
+        self.listening.set()
+        while all(key.fileobj is server for key, _ in selector.select()):
+            server.handle_request()
+
+    def _application(self) -> WSGIApplication:
+        registry = self._registry
+        if registry is None and self._exposition is not None:
+            registry = self._exposition.registry
+        return scrape_application(registry or CollectorRegistry(), _incomplete)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Has a thread for each connection, and looks no name up when it begins."""
+
+    daemon_threads = True
+    timeout = 0
+    """Another process that has this listener may have accepted the connection."""
+
+    def __init__(self, listener: socket.socket, application: WSGIApplication) -> None:
+        self.address_family = listener.family
+        super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()
+        listener.settimeout(0.0)
+        self.socket = listener
+        self.server_name, self.server_port = listener.getsockname()[:2]
+        self.setup_environ()
+        self.set_app(application)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Ignore a client that has left; standard error is for log lines."""
+
+
+class _Handler(WSGIRequestHandler):
+    """Logs no requests: Prometheus sends one every few seconds."""
+
+    timeout = REQUEST_S
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the standard library's own signature
+        """Log nothing."""
+
+
+def listen(bind: str) -> socket.socket | None:
+    """Listen on the first free port of a setting like `127.0.0.1:9464-9495`; None when there is none.
+
+    Another process that gets the socket by a fork may serve it as well.
+    """
+    host, ports = addresses(bind)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for port in ports:
+        try:
+            return socket.create_server((host, port), family=family)
+        except OSError:
+            continue
+    return None
+
+
+def addresses(bind: str) -> tuple[str, Iterable[int]]:
+    """Return the host and the ports of a setting like `127.0.0.1:9464-9495`, in the order in which they are tried."""
+    host, _, ports = bind.rpartition(":")
+    first, _, last = ports.partition("-")
+    return host.strip("[]"), range(int(first), int(last or first) + 1)
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _incomplete(error: Exception) -> None:
+    _log.error("metrics_incomplete", code="metrics_incomplete", exc_info=error)
