@@ -62,7 +62,7 @@ docs: $(VENV)/test ## build the documentation site into .state/docs, strictly
 	@echo "== documentation"
 	@exec $(BIN)/python -m documentation
 
-# Three files at a time, in the order of tests/harness/file_order.py: while some wait, others compute.
+# Three files at a time, as tests/harness/file_order.py orders and distributes them: while some wait, others compute.
 # `+` shows the output at once, in spite of --output-sync. What the tests start is not to be a part of this make.
 pytest: $(VENV)/test
 	@echo "== pytest"

@@ -12,8 +12,9 @@ import structlog
 from stack.errors import NotStarted
 from stack.pgbouncer import PgBouncer
 from stack.service_group import ServiceGroup
-from tests.harness.file_order import in_running_order
+from tests.harness.file_order import FileScheduling, in_running_order
 from tests.harness.live_metrics import LiveMetrics
+from tests.harness.measured_coverage import unmeasured, unmeasured_collection
 from tests.harness.metrics import exposed
 from tests.harness.services import SERVICES, missing_service, required_service
 
@@ -28,16 +29,30 @@ NOT_MEASURED = (
     "tests/acceptance/",  # what they test runs in other processes
     "tests/chaos/",
     "tests/closure/",  # they read files
+    # What the other tests of the same folder or a unit test run as well:
+    "tests/contract/http_client/test_exchange_chaos.py",
     "tests/contract/store/test_filled_migrations.py",
+    "tests/contract/store/test_list_plans.py",
+    "tests/contract/store/test_migration_locks.py",
+    "tests/contract/store/test_migrations.py",
+    "tests/contract/store/test_way_back_of_consent.py",
+    "tests/integration/api/test_bad_input.py",
+    "tests/integration/api/test_bad_values.py",
+    "tests/integration/api/test_every_operation.py",
     "tests/integration/api/test_fuzzing.py",
+    "tests/integration/api/test_mutated_documents.py",
+    "tests/integration/api/test_subscription_lists.py",
     "tests/unit/api/test_description.py",
     "tests/unit/authorization/test_decision_table.py",
+    "tests/unit/authorization/test_exactness.py",
     "tests/unit/filters/test_budget.py",
     "tests/unit/filters/test_differential.py",
     "tests/unit/filters/test_large_records.py",
     "tests/unit/flow/test_shared_threads.py",
+    "tests/unit/flow/test_simulation.py",
+    "tests/unit/test_odd_responses.py",
 )
-"""Tests whose coverage is not measured: Python runs a third as fast while it is, and other tests run the same lines."""
+"""Tests whose coverage is not measured: Python runs half as fast while it is, and other tests run the same lines."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,10 +79,12 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
 
     Else each full collection walks over a million objects, while the tests are imported and while they run.
     """
-    del session
+    if session.config.pluginmanager.hasplugin("dsession"):  # the process that distributes tests collects none itself
+        return (yield)
     gc.disable()
     try:
-        return (yield)
+        with unmeasured_collection():
+            return (yield)
     finally:
         gc.freeze()
         gc.enable()
@@ -77,19 +94,32 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes minutes, and mark each test with the services it asks for: `-m 'not kafka'` then works.
 
-    The coverage of some is not measured. Files that wait run beside files that compute.
+    Files that wait run beside files that compute.
     """
     left_out = {marker for marker, option in LONG.items() if not config.getoption(option)}
     dropped = [item for item in items if any(item.get_closest_marker(marker) for marker in left_out)]
     items[:] = [item for item in items if item not in dropped]
     config.hook.pytest_deselected(items=dropped)
     for item in items:
-        if item.nodeid.startswith(NOT_MEASURED):
-            item.add_marker("no_cover")
         for service in SERVICES:
             if FIXTURE_OF_SERVICE[service] in getattr(item, "fixturenames", ()):
                 item.add_marker(service)
     items[:] = in_running_order(items)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run some tests without measuring their coverage; nor is that of the fixtures that begin or end with them."""
+    if item.nodeid.startswith(NOT_MEASURED):
+        with unmeasured():
+            return (yield)
+    return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileScheduling | None:
+    """What `--dist loadfile` does, but for folders whose files run in one process."""
+    return FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True, scope="session")

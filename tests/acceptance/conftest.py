@@ -1,4 +1,4 @@
-"""A running service, shared by the tests that do not damage it; the others start their own."""
+"""What tests with whole processes start: a service of their own. Those in shared_service/ use one service together."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -27,7 +27,7 @@ def start_pipeline(kafka_bootstrap: str, redis_url: str, tmp_path_factory: pytes
     @contextmanager
     def start(pooler: PgBouncer | None = None, /, **settings: str) -> Iterator[Pipeline]:
         folder: Path = tmp_path_factory.mktemp("pipeline")
-        with new_database("postgres", folder) as url:
+        with new_database("postgres", folder, tables=True) as url:
             database = pooler.through(url) if pooler is not None else url
             with Pipeline(
                 folder, kafka=kafka_bootstrap, redis=redis_url, database=database, settings={**QUICK, **settings}
@@ -35,9 +35,3 @@ def start_pipeline(kafka_bootstrap: str, redis_url: str, tmp_path_factory: pytes
                 yield pipeline
 
     return start
-
-
-@pytest.fixture(scope="session")
-def pipeline(start_pipeline: Starts) -> Iterator[Pipeline]:
-    with start_pipeline() as running:
-        yield running

@@ -17,7 +17,6 @@ from stack.free_ports import free_ports
 from tests.harness.command_process import CommandProcess
 from tests.harness.databases import new_database
 from tests.harness.pipeline import until
-from webhookd.store import migrating
 
 ABSENT = 9
 """A port on which nothing listens."""
@@ -28,8 +27,7 @@ def api_url(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """The API of a service without Kafka, whose worker cannot read the database."""
     (port,) = free_ports(1)
     with ExitStack() as exits:
-        database = exits.enter_context(new_database("postgres", tmp_path_factory.mktemp("blame")))
-        migrating.upgrade(database)
+        database = exits.enter_context(new_database("postgres", tmp_path_factory.mktemp("blame"), tables=True))
         settings = {
             "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{ABSENT}",
             "WEBHOOKD_REDIS_URL": redis_url,

@@ -5,6 +5,7 @@ one process' route. Oracles: what the receiver got, the processes' logs, and the
 """
 
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,10 @@ from tests.harness.relay import Relay
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.errors import KafkaUnavailable
-from webhookd.store import kafka_cluster, migrating
+from webhookd.store import kafka_cluster
 from webhookd.store.database import Database
 
-FIRST, SECOND = "ingest", "ingest-2"
+FIRST = "ingest"
 UNREACHABLE = {"WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 TIMES = {
     "WEBHOOKD_LEASE_S": "2",
@@ -68,18 +69,47 @@ def routes() -> Iterator[Routes]:
         yield Routes(direct=cluster.address, behind=f"127.0.0.1:{behind}", relay=relay)
 
 
-@pytest.fixture
-def pipeline(routes: Routes, redis_url: str, tmp_path: Path) -> Iterator[Pipeline]:
+@pytest.fixture(scope="module")
+def service(routes: Routes, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """The service on that broker, with short timeouts."""
-    routes.relay.open()
+    folder = tmp_path_factory.mktemp("route")
     with (
-        new_database("postgres", tmp_path) as database,
+        new_database("postgres", folder, tables=True) as database,
         Pipeline(
-            tmp_path, kafka=routes.direct, redis=redis_url, database=database, settings={**QUICK, **TIMES}
+            folder, kafka=routes.direct, redis=redis_url, database=database, settings={**QUICK, **TIMES}
         ) as running,
     ):
         yield running
-    routes.relay.close()
+
+
+@pytest.fixture
+def second(service: Pipeline) -> Iterator[str]:
+    """The name of another ingest process, which the test starts; the subscriptions end with it."""
+    name = f"ingest-{uuid.uuid4().hex}"
+    yield name
+    for subscription in service.ask("GET", "/1/EventNotificationAdmin")["webhooks"]:
+        service.ask("DELETE", f"/1/Subscription/{subscription['id']}")
+    if service.runs(name):
+        service.terminate(name)
+
+
+@pytest.fixture
+def pipeline(service: Pipeline, routes: Routes) -> Pipeline:
+    """The service with its first ingest process, which has no subscription."""
+    routes.relay.open()
+    if not service.runs(FIRST):
+        service.start(FIRST)
+    until(lambda: runs(service, FIRST) == set(), "it has no subscription")
+    return service
+
+
+@pytest.fixture
+def without_first(service: Pipeline, routes: Routes) -> Pipeline:
+    """The service without its first ingest process."""
+    routes.relay.open()
+    if service.runs(FIRST):
+        service.terminate(FIRST)
+    return service
 
 
 def numbers(count: int) -> list[bytes]:
@@ -123,45 +153,47 @@ def test_reachable_bootstrap_server_alone_is_not_enough(routes: Routes) -> None:
     assert probe.cluster_id(20.0)
 
 
-def test_process_that_never_reached_kafka_runs_no_subscription(pipeline: Pipeline) -> None:
+def test_process_that_never_reached_kafka_runs_no_subscription(pipeline: Pipeline, second: str) -> None:
     with Receiver() as receiver:
         until(lambda: '"event":"kafka_cluster"' in pipeline.log(FIRST), "the first process reads Kafka")
-        pipeline.start(SECOND, **UNREACHABLE)
-        until(lambda: '"event":"membership_changed"' in pipeline.log(SECOND), "the second one takes no part")
+        pipeline.start(second, **UNREACHABLE)
+        until(lambda: '"event":"membership_changed"' in pipeline.log(second), "the second one takes no part")
         topics = subscribed(pipeline, receiver)
         produce(pipeline, topics)
         receiver.wait_for_records(5 * SUBSCRIPTIONS)
-        assert logged_for(pipeline, SECOND, "subscription_started") == []
+        assert logged_for(pipeline, second, "subscription_started") == []
         assert runs(pipeline, FIRST) == set(topics)
         until(lambda: "kafka_unavailable" in faults(pipeline), "/health shows the fault")
 
 
-def test_process_without_kafka_gives_up_its_share_and_gets_it_back(pipeline: Pipeline, routes: Routes) -> None:
+def test_process_without_kafka_gives_up_its_share_and_gets_it_back(
+    pipeline: Pipeline, second: str, routes: Routes
+) -> None:
     with Receiver() as receiver:
-        pipeline.start(SECOND, **routes.relayed)
-        until(lambda: '"ingests":2' in pipeline.log(FIRST), "they have found each other")
+        pipeline.start(second, **routes.relayed)
+        until(lambda: '"ingests":2' in pipeline.log(second), "they have found each other")
         topics: dict[str, str] = {}
-        while not (share := runs(pipeline, SECOND)):
+        while not (share := runs(pipeline, second)):
             topics.update(subscribed(pipeline, receiver))
-            until(lambda: runs(pipeline, FIRST) | runs(pipeline, SECOND) == set(topics), "all are read")
+            until(lambda: runs(pipeline, FIRST) | runs(pipeline, second) == set(topics), "all are read")
         ids = set(topics)
         routes.relay.close()
         until(lambda: runs(pipeline, FIRST) == ids, "the first process has them all")
         produce(pipeline, topics)
         receiver.wait_for_records(5 * len(ids))
-        assert runs(pipeline, SECOND) == set()
+        assert runs(pipeline, second) == set()
         routes.relay.open()
-        until(lambda: runs(pipeline, SECOND) == share and runs(pipeline, FIRST) == ids - share, "shared as before")
+        until(lambda: runs(pipeline, second) == share and runs(pipeline, FIRST) == ids - share, "shared as before")
         produce(pipeline, topics)
         receiver.wait_for_records(10 * len(ids))
         assert receiver.out_of_order == 0
 
 
-def test_status_says_that_the_only_process_cannot_read(pipeline: Pipeline, routes: Routes) -> None:
+def test_status_says_that_the_only_process_cannot_read(without_first: Pipeline, second: str, routes: Routes) -> None:
+    pipeline = without_first
     with Receiver() as receiver:
         topic = pipeline.topic(1)
-        pipeline.terminate(FIRST)
-        pipeline.start(SECOND, **routes.relayed)
+        pipeline.start(second, **routes.relayed)
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, numbers(5), partitions=1)
         receiver.wait_for_records(5)
@@ -169,7 +201,7 @@ def test_status_says_that_the_only_process_cannot_read(pipeline: Pipeline, route
         routes.relay.close()
         until(lambda: pipeline.status(id_)["lag"] is None, "the lag is not known")
         until(lambda: pipeline.status(id_)["reason"] == "kafka_unavailable", "the status shows the reason")
-        assert runs(pipeline, SECOND) == {id_}
+        assert runs(pipeline, second) == {id_}
         pipeline.produce(topic, numbers(5), partitions=1)
         routes.relay.open()
         receiver.wait_for_records(10)
@@ -177,14 +209,16 @@ def test_status_says_that_the_only_process_cannot_read(pipeline: Pipeline, route
         assert (receiver.repeats, receiver.out_of_order) == (0, 0)
 
 
-def test_process_started_without_kafka_reads_when_it_is_reachable(pipeline: Pipeline, routes: Routes) -> None:
+def test_process_started_without_kafka_reads_when_it_is_reachable(
+    without_first: Pipeline, second: str, routes: Routes
+) -> None:
+    pipeline = without_first
     with Receiver() as receiver:
         topic = pipeline.topic(1)
-        pipeline.terminate(FIRST)
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, numbers(5), partitions=1)
         routes.relay.close()
-        pipeline.start(SECOND, **routes.relayed)
+        pipeline.start(second, **routes.relayed)
         until(lambda: pipeline.status(id_)["reason"] == "kafka_unavailable", "the status shows the reason")
         routes.relay.open()
         receiver.wait_for_records(5)
@@ -195,8 +229,7 @@ def test_processes_refuse_another_cluster_than_the_databases(
     kafka_bootstrap: str, redis_url: str, tmp_path: Path
 ) -> None:
     found = KafkaProbe(KafkaConnection(kafka_bootstrap)).cluster_id(20.0)
-    with new_database("postgres", tmp_path) as url:
-        migrating.upgrade(url)
+    with new_database("postgres", tmp_path, tables=True) as url:
         database = Database(url)
         with database.transaction() as session:
             kafka_cluster.record(session, "the-one-before")

@@ -7,10 +7,12 @@ import pytest
 
 from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import Pipeline
-from tests.harness.receiver import Receiver
+from tests.harness.receiver import OK, Receiver, slowly
 
 SHORT_LEASE = {"WEBHOOKD_LEASE_S": "2", "WEBHOOKD_REQUEST_DEADLINE_S": "3", "WEBHOOKD_CLAIM_TIMEOUT_S": "3"}
-RECORDS = 20_000
+RECORDS = 4_000
+ANSWER_S = 0.01
+"""Four lanes deliver at most 400 records a second, so that processes end while they deliver."""
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +27,14 @@ def records(count: int) -> list[bytes]:
 
 
 def test_killed_worker_loses_nothing(pipeline: Pipeline) -> None:
-    with Receiver() as receiver:
+    with Receiver(slowly(ANSWER_S)) as receiver:
         topic = pipeline.topic()
         pipeline.produce(topic, records(RECORDS))
         id_ = pipeline.subscribe(receiver.url, topic, start="earliest")
         receiver.wait_for_records(RECORDS // 5)
         pipeline.kill("worker")
         assert receiver.records < RECORDS
+        receiver.answer = lambda _: OK
         pipeline.start("worker")
         receiver.wait_for_records(RECORDS)
         pipeline.wait_committed(id_, topic)
@@ -41,13 +44,15 @@ def test_killed_worker_loses_nothing(pipeline: Pipeline) -> None:
 def test_killed_ingest_loses_nothing(start_pipeline: Starts) -> None:
     with (
         start_pipeline(**SHORT_LEASE, WEBHOOKD_KAFKA_GROUP_PROTOCOL="classic") as pipeline,
-        Receiver() as receiver,
+        Receiver(slowly(ANSWER_S)) as receiver,
     ):
         topic = pipeline.topic()
         pipeline.produce(topic, records(RECORDS))
         id_ = pipeline.subscribe(receiver.url, topic, start="earliest")
         receiver.wait_for_records(RECORDS // 5)
         pipeline.kill("ingest")
+        assert receiver.records < RECORDS
+        receiver.answer = lambda _: OK
         pipeline.start("ingest")
         receiver.wait_for_records(RECORDS)
         pipeline.wait_committed(id_, topic)
@@ -55,13 +60,15 @@ def test_killed_ingest_loses_nothing(start_pipeline: Starts) -> None:
 
 
 def test_terminated_processes_stop_by_themselves(pipeline: Pipeline) -> None:
-    with Receiver() as receiver:
+    with Receiver(slowly(ANSWER_S)) as receiver:
         topic = pipeline.topic()
         pipeline.produce(topic, records(RECORDS))
         id_ = pipeline.subscribe(receiver.url, topic, start="earliest")
         receiver.wait_for_records(RECORDS // 5)
         assert pipeline.terminate("ingest") == 0
         assert pipeline.terminate("worker") == 0
+        assert receiver.records < RECORDS
+        receiver.answer = lambda _: OK
         pipeline.start("worker")
         pipeline.start("ingest")
         receiver.wait_for_records(RECORDS)

@@ -27,7 +27,6 @@ from tests.harness.pipeline import PATIENCE_S, Pipeline, until
 from tests.harness.receiver import Receiver
 from tests.harness.relay import Relay
 from webhookd import clock
-from webhookd.store.migrating import upgrade
 
 WAITS_FOR = {
     "api": {"kafka", "redis", "database"},
@@ -115,8 +114,7 @@ def scene(kafka_bootstrap: str, redis_url: str, tmp_path_factory: pytest.TempPat
     """All processes, with nothing there."""
     folder: Path = tmp_path_factory.mktemp("logs")
     with ExitStack() as exits:
-        url = make_url(exits.enter_context(new_database("postgres", folder)))
-        upgrade(url.render_as_string(hide_password=False))
+        url = make_url(exits.enter_context(new_database("postgres", folder, tables=True)))
         kafka, redis, database, flower = free_ports(4)
         targets = {kafka: int(kafka_bootstrap.rpartition(":")[2]), redis: make_url(redis_url).port, database: url.port}
         relays = [exits.enter_context(Relay(port, target or 0)) for port, target in targets.items()]

@@ -13,7 +13,7 @@ from redis import Redis
 
 from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import PATIENCE_S, Pipeline, until
-from tests.harness.receiver import OK, Receiver
+from tests.harness.receiver import Receiver, slowly
 
 LANES = 40
 FEW_THREADS = {"WEBHOOKD_WORKER_THREADS": "2"}
@@ -121,14 +121,6 @@ def test_workers_at_a_tenth_of_the_needed_throughput_leave_queue_and_memory_boun
             time.sleep(0.25)
         assert deepest <= 2 * LANES
         assert most_bytes < 2_000_000
-
-
-def slowly(seconds: float) -> Any:  # noqa: ANN401 - what a receiver answers with
-    def answer(_request: object) -> bytes:
-        time.sleep(seconds)
-        return OK
-
-    return answer
 
 
 def test_restarted_workers_get_each_delivery_once(start_pipeline: Starts) -> None:

@@ -22,7 +22,6 @@ from tests.harness.pipeline import until
 from tests.harness.relay import Relay
 from tests.harness.silent_server import SilentServer
 from webhookd import clock
-from webhookd.store import migrating
 
 STOP_BUDGET_S = 1.0
 AFTER_BUDGET_S = 15.0
@@ -119,8 +118,7 @@ def ends(
     folder = tmp_path_factory.mktemp("sigterm")
     redis_port, database_port = free_ports(2)
     with ExitStack() as exits:
-        database = exits.enter_context(new_database("postgres", folder))
-        migrating.upgrade(database)
+        database = exits.enter_context(new_database("postgres", folder, tables=True))
         redis = exits.enter_context(Relay(redis_port, _port(redis_url)))
         postgres = exits.enter_context(Relay(database_port, _port(database)))
         silent = exits.enter_context(SilentServer()).port

@@ -3,34 +3,40 @@
 Oracle: Python's own parser over every call that logs (reference/log_events.py).
 """
 
+from functools import cache
 from pathlib import Path
 
-from documentation.reference.log_events import documented, event_rows, levels, logged
+from documentation.reference.log_events import Logged, documented, event_rows, levels, logged
 from tests.closure.findings import told
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "reference" / "log-events.md").read_text(encoding="utf-8")
-CALLS = logged(ROOT)
 ROWS = documented(PAGE)
 
 
+@cache
+def calls() -> list[Logged]:
+    """Every call that logs; not read at import, which each process of pytest does."""
+    return logged(ROOT)
+
+
 def test_each_event_is_a_literal() -> None:
-    unknown = [f"{call.place}: {call.source}" for call in CALLS if call.event is None]
+    unknown = [f"{call.place}: {call.source}" for call in calls() if call.event is None]
     assert unknown == [], told("the event must stand in the call, so that the reference can list it", unknown)
 
 
 def test_each_event_has_its_row() -> None:
-    missing = [f"| `{c.event}` | {c.level} | … | … |   ({c.place})" for c in CALLS if c.event not in ROWS]
+    missing = [f"| `{c.event}` | {c.level} | … | … |   ({c.place})" for c in calls() if c.event not in ROWS]
     assert missing == [], told("rows that docs/reference/log-events.md lacks", missing)
 
 
 def test_each_row_is_of_an_event() -> None:
-    left_over = sorted(ROWS.keys() - levels(CALLS).keys())
+    left_over = sorted(ROWS.keys() - levels(calls()).keys())
     assert left_over == [], told("rows of docs/reference/log-events.md that nothing logs", left_over)
 
 
 def test_each_row_has_the_levels_of_its_event() -> None:
-    called = levels(CALLS)
+    called = levels(calls())
     wrong = [
         f"{event}: {ROWS[event]}, logged as {called[event]}"
         for event in ROWS

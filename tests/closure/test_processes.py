@@ -15,10 +15,11 @@ import yaml
 
 from command.loading import load_settings
 from stack import kafka_jars
+from tests.harness.databases import create_tables
 from webhookd.configuration.environment import unknown_names
 from webhookd.flow.control.membership import Member
 from webhookd.settings import Settings
-from webhookd.store import ingest_members, migrating
+from webhookd.store import ingest_members
 from webhookd.store.database import Database
 from workers.task_names import FIRST, QUEUES, RETRY
 
@@ -60,7 +61,7 @@ def test_service_says_how_it_is_healthy(name: str) -> None:
 @pytest.mark.parametrize("beating", [True, False])
 def test_ingest_is_healthy_while_its_heart_beats(tmp_path: Path, beating: bool) -> None:
     url = f"sqlite:///{tmp_path}/webhookd.db"
-    migrating.upgrade(url)
+    create_tables(url)
     database = Database(url)
     if beating:
         with database.transaction() as session:

@@ -7,15 +7,20 @@ import requests
 
 from command.api_client import ManagementClient
 from command.embedded import EmbeddedService
+from tests.harness.databases import create_tables
 from tests.harness.secret_keys import KEY
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.settings import Settings
 
 
 class Embedded:
-    """The running service; its state is in `folder`."""
+    """The running service; its state is in `folder`, where another one may have left it."""
 
     def __init__(self, kafka: KafkaConnection, folder: Path, **settings: object) -> None:
+        file = folder / "webhookd.db"
+        url = f"sqlite:///{file}"
+        if not file.exists():
+            create_tables(url)
         self._running = EmbeddedService(
             Settings.model_validate(
                 {
@@ -23,7 +28,7 @@ class Embedded:
                     "kafka_config": kafka.properties,
                     "redis_url": "memory://",
                     "api_auth": "none",
-                    "database_url": f"sqlite:///{folder / 'webhookd.db'}",
+                    "database_url": url,
                     "egress_allow": ("127.0.0.0/8",),
                     "secret_keys": KEY,
                     **settings,

@@ -1,23 +1,39 @@
-"""The order of the files of tests: those that wait for processes and leases run beside those that compute."""
+"""The order in which the files of tests run: those that wait for processes and leases run beside those that compute."""
 
 from collections.abc import Sequence
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
+
+TOGETHER = ("tests/acceptance/shared_service/",)
+"""Folders whose files run after each other in one process of pytest, since they share a service that costs much."""
 
 WAITING = ("tests/acceptance/", "tests/chaos/")
 QUICK = ("tests/unit/",)
 """These come last, so that no long file runs alone at the end."""
 
 
+class FileScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives each process of pytest a file at a time, or a folder of TOGETHER; used instead of `--dist loadfile`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit_of(nodeid)
+
+
+def unit_of(nodeid: str) -> str:
+    """What runs in one piece: the file of this test, or its folder in TOGETHER."""
+    return next(filter(nodeid.startswith, TOGETHER), nodeid.partition("::")[0])
+
+
 def in_running_order(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """The tests, those of a file together: files that wait at equal distances among the others, then quick files."""
-    files: dict[str, list[pytest.Item]] = {}
+    """The tests, those of a unit together: units that wait at equal distances among the others, then quick ones."""
+    units: dict[str, list[pytest.Item]] = {}
     for item in items:
-        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
-    waiting = [name for name in files if name.startswith(WAITING)]
-    quick = [name for name in files if name.startswith(QUICK)]
-    others = [name for name in files if not name.startswith((*WAITING, *QUICK))]
-    return [item for name in spread(waiting, others) + quick for item in files[name]]
+        units.setdefault(unit_of(item.nodeid), []).append(item)
+    waiting = [name for name in units if name.startswith(WAITING)]
+    quick = [name for name in units if name.startswith(QUICK)]
+    others = [name for name in units if not name.startswith((*WAITING, *QUICK))]
+    return [item for name in spread(waiting, others) + quick for item in units[name]]
 
 
 def spread(waiting: Sequence[str], others: Sequence[str]) -> list[str]:

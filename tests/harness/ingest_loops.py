@@ -11,6 +11,7 @@ from threading import Event
 
 from confluent_kafka import Message
 
+from tests.harness.databases import create_tables
 from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, tokens
 from tests.harness.memory_consumer import MemoryConsumer
 from tests.harness.secret_keys import SECRET_KEYS
@@ -32,7 +33,6 @@ from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
 from webhookd.store import subscription_statuses
 from webhookd.store.database import Database
-from webhookd.store.migrating import upgrade
 from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
 from workers.celery_app import build_celery
 from workers.ingest.blocking_writers import BlockingWriters
@@ -141,7 +141,7 @@ class Scene(NewLoop):
 
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'loop.db'}"
-        upgrade(url)
+        create_tables(url)
         super().__init__(url, self._open, partitions=2)
         self.kafka_consumers: list[ClosableConsumer] = []
         self.opened = Event()

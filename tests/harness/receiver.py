@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,16 @@ def status(code: int, *headers: str) -> bytes:
     """A whole HTTP response with this status."""
     lines = "".join(f"{header}\r\n" for header in headers)
     return f"HTTP/1.1 {code} x\r\n{lines}Content-Length: 0\r\n\r\n".encode()
+
+
+def slowly(seconds: float) -> "Callable[[Request], bytes]":
+    """An answer to each request after so long. It bounds how many records a lane delivers, on any machine."""
+
+    def answer(_request: Request) -> bytes:
+        time.sleep(seconds)
+        return OK
+
+    return answer
 
 
 @dataclass(slots=True)

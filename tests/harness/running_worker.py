@@ -14,6 +14,7 @@ from celery import Celery
 from redis import Redis
 
 from tests.harness.command_process import CommandProcess
+from tests.harness.databases import create_tables
 from tests.harness.hostile_server import HostileServer, Peer
 from tests.harness.lanes import LIMITS, TOPIC, WANTED, Record, tokens
 from tests.harness.pipeline import until
@@ -31,7 +32,7 @@ from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.subscription import Batching, Subscription
 from webhookd.settings import Settings
-from webhookd.store import migrating, subscriptions
+from webhookd.store import subscriptions
 from webhookd.store.database import Database
 from workers.celery_app import build_celery
 from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
@@ -195,7 +196,7 @@ def worker_scene(redis_url: str, folder: Path, **more: str) -> Iterator[WorkerSc
     with HostileServer(endpoint.script) as server:
         to = Destination(url=f"http://127.0.0.1:{server.port}/hook", headers=(("X-Api-Key", SECRET),))
         subscribed = subscription(destination=to, batching=Batching(max_batch_size=10))
-        migrating.upgrade(settings.database_url)
+        create_tables(settings.database_url)
         database = Database(settings.database_url, secret_keys=SECRET_KEYS)
         with database.transaction() as session:
             subscriptions.insert(session, subscribed)

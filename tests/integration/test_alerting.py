@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from tests.harness.databases import create_tables
 from tests.harness.metrics import Scrape, exposed
 from tests.harness.pipeline import until
 from tests.harness.secret_keys import SECRET_KEYS
@@ -28,7 +29,6 @@ from webhookd.store import (
     incidents,
     mail_failures,
     mail_outbox,
-    migrating,
     subscription_statuses,
     subscriptions,
 )
@@ -52,7 +52,7 @@ HEALTHY = replace(UNHEALTHY, health=Health.HEALTHY, reason="")
 def database(tmp_path: Path) -> Iterator[Database]:
     """A database with two subscriptions; one has no address for alerts."""
     url = f"sqlite:///{tmp_path / 'alerting.db'}"
-    migrating.upgrade(url)
+    create_tables(url)
     made = Database(url, secret_keys=SECRET_KEYS)
     with made.transaction() as session:
         subscriptions.insert(session, subscription(ID))

@@ -13,6 +13,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tests.harness.assignments import PATIENCE_S, new_assignment
+from tests.harness.databases import create_tables
 from tests.harness.policies import OPERATOR, policies_in_use, policy
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
@@ -24,7 +25,7 @@ from webhookd.flow.control.membership import Member
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Source, Subscription
-from webhookd.store import administration, ingest_members, migrating, policies, subscriptions
+from webhookd.store import administration, ingest_members, policies, subscriptions
 from webhookd.store.access_tables import PolicyRow, PolicySetRow
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
@@ -88,7 +89,7 @@ class SilentKafka:
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     url = f"sqlite:///{tmp_path / 'assignment.db'}"
-    migrating.upgrade(url)
+    create_tables(url)
     made = Database(url, secret_keys=SECRET_KEYS)
     with made.transaction() as session:
         subscriptions.insert(session, subscription())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from tests.harness.databases import create_tables
 from tests.harness.delivery_senders import ref
 from tests.harness.pipeline import until
 from tests.harness.secret_keys import KEY, OTHER_KEY, SECRET_KEYS
@@ -17,7 +18,7 @@ from tests.harness.subscriptions import subscription
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.control.administration import ABORT_AFTER_S, Availability
 from webhookd.flow.control.change_notification import AdministrationChanged, ChangeNotification, SubscriptionChanged
-from webhookd.store import administration, migrating, subscriptions
+from webhookd.store import administration, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.destination_rows import to_columns
 from webhookd.store.secret_keys import SecretKeys
@@ -34,7 +35,7 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'watch.db'}"
-        migrating.upgrade(url)
+        create_tables(url)
         self.folder = folder
         self.database = Database(url, secret_keys=SECRET_KEYS)
         with self.database.transaction() as session:

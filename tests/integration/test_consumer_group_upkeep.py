@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from tests.harness.databases import create_tables
 from tests.harness.policies import OPERATOR, policy
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
@@ -18,7 +19,6 @@ from webhookd.store import (
     administration,
     dropped_groups,
     ingest_members,
-    migrating,
     policies,
     subscription_statuses,
     subscriptions,
@@ -57,7 +57,7 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'upkeep.db'}"
-        migrating.upgrade(url)
+        create_tables(url)
         self.database = Database(url, secret_keys=SECRET_KEYS)
         self.groups = Groups()
         self.now = 1000.0

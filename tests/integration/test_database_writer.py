@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 from sqlalchemy import select, update
 
+from tests.harness.databases import create_tables
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
@@ -21,7 +22,7 @@ from webhookd.flow.status import activity
 from webhookd.flow.status.activity import Activity
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
 from webhookd.store import activity as activity_log
-from webhookd.store import audit_log, dead_letters, idempotency_keys, migrating, subscription_statuses, subscriptions
+from webhookd.store import audit_log, dead_letters, idempotency_keys, subscription_statuses, subscriptions
 from webhookd.store.access_tables import AuditLogRow, IdempotencyKeyRow
 from webhookd.store.audit_log import Change
 from webhookd.store.database import Database
@@ -39,7 +40,7 @@ LIMIT = 20
 def database(tmp_path: Path) -> Iterator[Database]:
     """A database with two subscriptions."""
     url = f"sqlite:///{tmp_path / 'writer.db'}"
-    migrating.upgrade(url)
+    create_tables(url)
     made = Database(url, secret_keys=SECRET_KEYS)
     with made.transaction() as session:
         subscriptions.insert(session, subscription(ID))

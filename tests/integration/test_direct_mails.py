@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.databases import create_tables
 from tests.harness.metrics import exposed
 from tests.harness.pipeline import until
 from tests.harness.secret_keys import SECRET_KEYS
 from webhookd.flow.alerting.alert import Alert, AlertKind
 from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult
-from webhookd.store import mail_failures, migrating
+from webhookd.store import mail_failures
 from webhookd.store.database import Database
 from webhookd.testing.memory_mailer import MemoryMailer
 from workers.ingest.alerting.outbox_relay import GIVE_UP_S, OutboxRelay
@@ -66,7 +67,7 @@ class DirectScene:
 def database(tmp_path: Path) -> Iterator[Database]:
     """A database without a row."""
     url = f"sqlite:///{tmp_path / 'mails.db'}"
-    migrating.upgrade(url)
+    create_tables(url)
     made = Database(url, secret_keys=SECRET_KEYS)
     yield made
     made.close()

@@ -13,6 +13,7 @@ from threading import Event
 import pytest
 from pydantic import SecretStr
 
+from tests.harness.databases import create_tables
 from tests.harness.lanes import offsets_in
 from tests.harness.pipeline import until
 from tests.harness.receiver import OK, PATIENCE_S, Receiver, Request, status
@@ -27,7 +28,6 @@ from webhookd.metrics.declaration import Process
 from webhookd.metrics_server import MetricsServer
 from webhookd.settings import Settings
 from webhookd.store import dead_letters, subscriptions
-from webhookd.store.migrating import upgrade
 from webhookd.testing.mock_cluster import MockCluster
 from workers.delivery.process import WorkerProcess
 from workers.edges import build_edges
@@ -129,7 +129,7 @@ def service(cluster: MockCluster, receiver: Receiver, tmp_path: Path) -> Iterato
         secret_keys=SecretStr(KEY),
         egress_allow=("127.0.0.0/8",),
     )
-    upgrade(settings.database_url)
+    create_tables(settings.database_url)
     with ExitStack() as exits:
         edges = build_edges(settings)
         exits.callback(edges.close)

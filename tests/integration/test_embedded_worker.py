@@ -19,6 +19,7 @@ from standardwebhooks import Webhook
 from command.api_client import ManagementClient
 from command.embedded import EmbeddedService
 from command.run_subscription import RunOptions, register
+from tests.harness.databases import create_tables
 from tests.harness.pipeline import until
 from tests.harness.receiver import OK, Receiver, Request, status
 from tests.harness.secret_keys import KEY
@@ -40,13 +41,15 @@ def cluster() -> MockCluster:
 
 @pytest.fixture
 def settings(cluster: MockCluster, tmp_path: Path) -> Settings:
+    url = f"sqlite:///{tmp_path / 'webhookd.db'}"
+    create_tables(url)
     return Settings(
         kafka_bootstrap_servers=cluster.bootstrap_servers,
         kafka_group_protocol="consumer",
         kafka_fetch_wait_s=0.01,
         redis_url="memory://",
         api_auth="none",
-        database_url=f"sqlite:///{tmp_path / 'webhookd.db'}",
+        database_url=url,
         secret_keys=SecretStr(KEY),
         egress_allow=("127.0.0.0/8",),
         retry_time_scale=0.02,

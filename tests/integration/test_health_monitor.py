@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 from sqlalchemy import select
 
+from tests.harness.databases import create_tables
 from tests.harness.secret_keys import SECRET_KEYS
 from webhookd import clock
 from webhookd.edges.memory_coordination import MemoryCoordination
@@ -25,7 +26,7 @@ from webhookd.errors import (
 )
 from webhookd.flow.alerting.alert import Alert
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
-from webhookd.store import migrating, system_health
+from webhookd.store import system_health
 from webhookd.store.database import Database
 from webhookd.store.system_health import IngestLoad
 from webhookd.store.tables import MailRow
@@ -115,7 +116,7 @@ class _DirectMail:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     url = f"sqlite:///{tmp_path / 'watch.db'}"
-    migrating.upgrade(url)
+    create_tables(url)
     made = Scene(url)
     yield made
     for checks in made.all_checks:

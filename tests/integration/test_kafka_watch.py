@@ -6,9 +6,10 @@ from queue import SimpleQueue
 
 import pytest
 
+from tests.harness.databases import create_tables
 from tests.harness.secret_keys import SECRET_KEYS
 from webhookd.errors import ClusterMismatch, KafkaAuthenticationFailed, KafkaUnavailable, StoreUnavailable
-from webhookd.store import kafka_cluster, migrating
+from webhookd.store import kafka_cluster
 from webhookd.store.database import Database
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 from workers.ingest.monitoring.kafka_watch import KafkaWatch
@@ -52,7 +53,7 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     url = f"sqlite:///{tmp_path / 'watch.db'}"
-    migrating.upgrade(url)
+    create_tables(url)
     made = Scene(url)
     yield made
     made.database.close()

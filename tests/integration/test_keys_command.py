@@ -14,7 +14,7 @@ from tests.harness.databases import new_database
 from webhookd import clock
 from webhookd.flow.access.api_key import ApiKey, KeyState, parse
 from webhookd.flow.access.caller import Role
-from webhookd.store import api_keys, migrating
+from webhookd.store import api_keys
 from webhookd.store.access_tables import AuditLogRow
 from webhookd.store.database import Database
 
@@ -24,8 +24,7 @@ DAY_S = 86_400.0
 @pytest.fixture
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A migrated database, which the commands of this test use."""
-    with new_database("sqlite", tmp_path) as made:
-        migrating.upgrade(made)
+    with new_database("sqlite", tmp_path, tables=True) as made:
         monkeypatch.setenv("WEBHOOKD_DATABASE_URL", made)
         yield made
         structlog.reset_defaults()

@@ -11,6 +11,7 @@ from threading import Event
 
 import pytest
 
+from tests.harness.databases import create_tables
 from tests.harness.policies import policies_in_use
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import subscription
@@ -19,7 +20,7 @@ from webhookd.flow.control.membership import REJOIN_AFTER_S, STEADY_S
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription
-from webhookd.store import migrating, subscriptions
+from webhookd.store import subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
 from workers.ingest.control.assignment import Membership, SubscriptionAssignment
@@ -122,7 +123,7 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     url = f"sqlite:///{tmp_path / 'members.db'}"
-    migrating.upgrade(url)
+    create_tables(url)
     made = Scene(url)
     with made.database.transaction() as session:
         for id_ in IDS:

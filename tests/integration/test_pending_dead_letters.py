@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, select
 
+from tests.harness.databases import create_tables
 from tests.harness.dead_letters import dead_letter
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.dead_letter import Capacity
-from webhookd.store import dead_letters, migrating, subscriptions
+from webhookd.store import dead_letters, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import DeadLetterRow
 from workers.ingest.settlement.dead_letter_space import COUNT_AGAIN_S, Limits
@@ -64,7 +65,7 @@ def accepted(write: Callable[[], None], **_facts: object) -> bool:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     url = f"sqlite:///{tmp_path / 'rows.db'}"
-    migrating.upgrade(url)
+    create_tables(url)
     database = Database(url, secret_keys=SECRET_KEYS)
     with database.transaction() as session:
         for id_ in (ID, OTHER_ID):

@@ -15,7 +15,7 @@ from command.main import main
 from tests.harness.databases import new_database
 from tests.harness.secret_keys import KEY, OTHER_KEY
 from tests.harness.subscriptions import subscription
-from webhookd.store import migrating, secret_rotation, subscriptions
+from webhookd.store import secret_rotation, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.secret_keys import SecretKeys, key_file
 from webhookd.store.tables import SubscriptionRow
@@ -26,8 +26,7 @@ Secrets = Callable[..., Result]
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
     """A migrated database with two subscriptions, of which the second is as an earlier version has stored it."""
-    with new_database("sqlite", tmp_path) as made:
-        migrating.upgrade(made)
+    with new_database("sqlite", tmp_path, tables=True) as made:
         database = Database(made, secret_keys=SecretKeys([KEY]))
         with database.transaction() as session:
             for id_ in ("s1", "s2"):

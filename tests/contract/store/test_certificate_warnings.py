@@ -14,7 +14,7 @@ from sqlalchemy import Select, create_engine, event, select, text
 from sqlalchemy.orm import ORMExecuteState
 from sqlalchemy.pool import NullPool
 
-from tests.harness.databases import new_database
+from tests.harness.databases import create_tables, new_database
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.flow.alerting.certificate_warning import BETWEEN_MAILS_S, LARGEST_NUMBER, key_prefix
 from webhookd.flow.status.endpoint_certificate import EndpointCertificate
@@ -134,7 +134,7 @@ def test_incidents_of_a_subscription_are_found_by_the_index(database: Database, 
 
 
 def test_way_back_deletes_what_an_earlier_version_cannot_read(bare_url: str) -> None:
-    migrating.upgrade(bare_url)
+    create_tables(bare_url)
     keys = [f"subscription:{ID}", f"certificate:{ID}:1700000000"]
     with create_engine(bare_url, poolclass=NullPool).begin() as connection:
         for statement in INSERTED.values():

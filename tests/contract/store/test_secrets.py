@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.pool import NullPool
 
-from tests.harness.databases import new_database
+from tests.harness.databases import create_tables, new_database
 from tests.harness.secret_keys import KEY, OTHER_KEY, SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.errors import SecretKeysMissing, SecretsUnreadable
@@ -184,7 +184,7 @@ def test_old_row_is_read_and_encrypted_by_the_next_write(database: Database, ope
 
 def test_way_back_decrypts_header_values(kind: str, tmp_path: Path) -> None:
     with new_database(kind, tmp_path) as url:
-        migrating.upgrade(url)
+        create_tables(url)
         database = Database(url, secret_keys=SECRET_KEYS)
         store(database, subscription(destination=FULL))
         database.close()

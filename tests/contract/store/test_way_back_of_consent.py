@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.databases import new_database
+from tests.harness.databases import create_tables, new_database
 from tests.harness.generated_rows import read
 from tests.harness.subscriptions import subscription
 from webhookd.flow.destination import Destination, Verification
@@ -43,7 +43,7 @@ def back(
     url: str, destination: Destination, found: tuple[DeliveryStatus, tuple[Problem, ...]] = RUNS, *, active: bool = True
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The rows of a subscription and of its status at revision 0006."""
-    migrating.upgrade(url)
+    create_tables(url)
     database = Database(url)
     stored = subscription(destination=destination, active=active)
     delivery, problems = found

@@ -23,7 +23,7 @@ from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import document
 from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
-from webhookd.store import migrating, subscriptions
+from webhookd.store import subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import SubscriptionRow
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
@@ -158,8 +158,7 @@ class MeetingBrokers(MemoryKafkaAdmin):
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def meeting_app(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Flask]:
     """The application on each database, with brokers at which two requests meet."""
-    with new_database(request.param, tmp_path) as url:
-        migrating.upgrade(url)
+    with new_database(request.param, tmp_path, tables=True) as url:
         opened = Database(url, secret_keys=SECRET_KEYS)
         yield new_app(settings, opened, MeetingBrokers())
         opened.close()

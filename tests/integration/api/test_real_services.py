@@ -24,7 +24,6 @@ from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
 from webhookd.edges.redis_url import parse
 from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
 from webhookd.settings import Settings
-from webhookd.store import migrating
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.postgres]
 
@@ -36,8 +35,7 @@ WAIT_S = 20.0
 def real_settings(tmp_path: Path) -> Iterator[Settings]:
     """Settings that name real services, with a database and a key prefix of their own."""
     kafka, redis = required_service("kafka"), required_service("redis")
-    with new_database("postgres", tmp_path) as url:
-        migrating.upgrade(url)
+    with new_database("postgres", tmp_path, tables=True) as url:
         yield Settings(
             kafka_bootstrap_servers=kafka,
             kafka_ask_timeout_s=WAIT_S,

@@ -6,7 +6,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from stack.pgbouncer import PgBouncer
 from tests.acceptance.conftest import Starts
-from tests.acceptance.test_giving_up import first_record, numbers
+from tests.acceptance.shared_service.test_giving_up import first_record, numbers
 from tests.harness.pipeline import PATIENCE_S, Pipeline, until
 from tests.harness.receiver import OK, Receiver, Request, status
 from webhookd.flow.batching.undecodable_records import IN_A_ROW

@@ -1,0 +1,1 @@
+"""Acceptance tests that use one running service, which none of them damages."""
