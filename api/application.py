@@ -17,6 +17,7 @@ from api.extensions.client_addresses import ClientAddresses
 from api.extensions.query_parameters import check_query
 from api.extensions.rate_limiting import RateLimiting
 from api.extensions.request_body import discard_body
+from api.extensions.request_metrics import RequestMetrics
 from api.extensions.response_headers import add_security_headers
 from api.ports import EXTENSION, Brokers, ChangeNotifications, Coordination, RateLimits, Services
 from api.resources.administration import routes as administration
@@ -81,6 +82,8 @@ def create_app(
     """
     app = Flask("webhookd", static_folder=None)
     app.wsgi_app = ClientAddresses(app.wsgi_app, settings.api_trusted_proxies)  # type: ignore[method-assign]  # Flask's way
+    if settings.metrics_bind:
+        app.wsgi_app = RequestMetrics(app.wsgi_app)  # type: ignore[method-assign]  # Flask's way
     if isinstance(app.json, DefaultJSONProvider):
         app.json.sort_keys = False
     # A path with a doubled slash gets 404; werkzeug's default is a redirect.

@@ -8,6 +8,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from api.ports import services_of
 from api.server_refusals import answer_of, problem_of
+from webhookd.metrics.catalogue.api import API_REQUESTS_REFUSED
 
 OLDEST_VERSION = "HTTP/0.9"
 """How http.server calls a request line without a version."""
@@ -33,6 +34,7 @@ class QuietHandler(WSGIRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002  # http.server's own signature; the texts repeat parts of the request
         """Refuse a request that does not reach the application."""
         self.close_connection = True
+        API_REQUESTS_REFUSED.inc(str(int(code)))
         self.wfile.write(answer_of(problem_of(code)))
 
     def log_error(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's own signature

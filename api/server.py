@@ -22,6 +22,7 @@ from api.application import build
 from api.ports import Services, services_of
 from api.server_errors import ServerErrors
 from api.server_worker import BufferingWorker
+from api.shared_metrics import SharedMetrics, shared_metrics
 from webhookd import logs
 from webhookd.debug_signal import DebugSignal
 from webhookd.errors import (
@@ -106,23 +107,28 @@ class Master(Arbiter):
         os._exit(128 + number)
 
 
-class ServiceWatches:
-    """Lets one worker process at a time watch the services, so that the log says once what the API waits for."""
+class ChosenWorker:
+    """One worker process at a time, for what the API must do once: watch the services, and serve the metrics."""
 
-    def __init__(self) -> None:
-        self._watching: int | None = None
+    def __init__(self, metrics: SharedMetrics | None) -> None:
+        self._chosen: int | None = None
+        self._metrics = metrics
 
     def choose(self, master: Arbiter, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
         """Choose this worker process unless another one that runs was chosen; called before the fork."""
-        if not any(other.age == self._watching for other in master.WORKERS.values()):
-            self._watching = worker.age
+        if not any(other.age == self._chosen for other in master.WORKERS.values()):
+            self._chosen = worker.age
+        if self._metrics is not None:
+            self._metrics.number(master, worker)
 
     def start(self, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
-        """Start the watch in the chosen worker process; called when it can answer requests."""
-        if worker.age != self._watching:
+        """Start in the chosen worker process what it does; called when it can answer requests."""
+        if worker.age != self._chosen:
             return
         services = services_of(worker.wsgi)
-        ServiceWatch(watched_by_api(services)).start(within_s=0.0)
+        ServiceWatch(watched_by_api(services)).start(within_s=0.0)  # the log says once what the API waits for
+        if self._metrics is not None:
+            self._metrics.serve()
         _log.info("api_ready", address=services.settings.api_bind)
 
 
@@ -141,9 +147,10 @@ def watched_by_api(services: Services) -> list[WatchedService]:
 class ApiServer(BaseApplication):
     """gunicorn with threads; each worker process builds its own application after the fork."""
 
-    def __init__(self, settings: Settings, errors: ServerErrors) -> None:
+    def __init__(self, settings: Settings, errors: ServerErrors, metrics: SharedMetrics | None = None) -> None:
         self._settings = settings
         self._errors = errors
+        self._metrics = metrics
         self._heartbeats = heartbeat_directory()
         self.debug_signal = DebugSignal(settings.log_debug_s)
         """Each worker process installs it."""
@@ -151,7 +158,7 @@ class ApiServer(BaseApplication):
 
     def load_config(self) -> None:
         """Set the options that the API relies on; gunicorn reads no configuration file."""
-        watches = ServiceWatches()
+        chosen = ChosenWorker(self._metrics)
         options: dict[str, Any] = {
             "bind": self._settings.api_bind,
             "workers": WORKERS,
@@ -170,14 +177,16 @@ class ApiServer(BaseApplication):
             "keepalive": 5,
             "logger_class": StructuredGunicornLogger,
             "preload_app": False,
-            "pre_fork": watches.choose,
-            "post_worker_init": watches.start,
+            "pre_fork": chosen.choose,
+            "post_worker_init": chosen.start,
             "on_exit": _log_end,
             "worker_tmp_dir": self._heartbeats,
             # gunicorn's own remote control, a socket in the user's home.
             "control_socket_disable": True,
             "proc_name": "webhookd-api",
         }
+        if self._metrics is not None:
+            options |= {"post_fork": self._metrics.record, "child_exit": self._metrics.end}
         for name, value in options.items():
             self.cfg.set(name, value)
 
@@ -228,9 +237,12 @@ def serve(settings: Settings) -> None:
     if settings.api_auth == "none":
         _log.warning("api_open", address=settings.api_bind, detail="WEBHOOKD_API_AUTH is none: everybody is an admin")
     errors = ServerErrors()
+    metrics = shared_metrics(settings, heartbeat_directory())
     try:
-        ApiServer(settings, errors).run()
+        ApiServer(settings, errors, metrics).run()
     finally:
+        if metrics is not None:
+            metrics.close()
         errors.raise_first()
 
 

@@ -26,6 +26,7 @@ from api.outgoing_response import OutgoingResponse, ThreadView
 from api.ports import services_of
 from api.server_refusals import answer_of, problem_of, status_of
 from webhookd import logs
+from webhookd.metrics.catalogue.api import API_REQUESTS_REFUSED
 
 READ_BYTES: Final = 64 * 1024
 HELD_BYTES: Final = 64 * 1024 * 1024
@@ -52,6 +53,9 @@ class Connection(TConn):
 
 class BufferingWorker(ThreadWorker):
     """A worker process whose loop reads and sends. All methods but the `handle…` ones run in the loop's thread."""
+
+    metrics_number = 0
+    """Names the files with its metrics."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # gunicorn's own signature
         super().__init__(*args, **kwargs)
@@ -133,6 +137,7 @@ class BufferingWorker(ThreadWorker):
         status = status_of(error)
         problem = problem_of(status)
         place = address[0] if isinstance(address, tuple) else ""
+        API_REQUESTS_REFUSED.inc(str(int(status)))
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
             path = getattr(request, "path", "")
             _log.error("request_failed", code="internal", path=path, instance=problem.instance, exc_info=error)

@@ -8,6 +8,7 @@ from webhookd.edges.http_client.event_loop import SETTING_CHECKS
 from webhookd.edges.kafka_connection_check import checked_connection, first_mentioned
 from webhookd.edges.mailer import build_mailer
 from webhookd.edges.redis_settings import checked_address
+from webhookd.edges.tracing import check_tracing
 from webhookd.errors import UnusableSetting, UnusableSettings
 from webhookd.flow.access.loopback import is_loopback
 from webhookd.settings import Settings
@@ -61,6 +62,7 @@ CHECKS = (
     build_mailer,
     checked_connection,
     checked_address,
+    check_tracing,
     secret_keys_of,
     _check_database,
     _check_open_api,

@@ -24,6 +24,7 @@ from stack.errors import NotStarted
 from stack.free_ports import is_free
 from stack.signals import Interrupted, raise_on_signals
 from stack.terminal_output import Output
+from webhookd.configuration.metrics_settings import MetricsSettings
 
 PROCFILE = Path(__file__).resolve().parents[1] / "Procfile"
 OWN_NAME = "service"
@@ -51,6 +52,8 @@ DEFAULTS = {
 API_BIND = "127.0.0.1:8080"
 """The default of WEBHOOKD_API_BIND."""
 
+METRICS_BIND = str(MetricsSettings.model_fields["metrics_bind"].default)
+
 FLOWER_PORT = 5555
 """Flower's default."""
 
@@ -69,6 +72,8 @@ def run() -> int:
         service.start()
         service.wait_ready()
         output.say(OWN_NAME, f"ready; the API is at {service.api_url}, Ctrl-C stops all")
+        if metrics := environment.get("WEBHOOKD_METRICS_BIND", METRICS_BIND):
+            output.say(OWN_NAME, f"each process has its metrics at the first free port of {metrics}, /metrics")
         while True:
             service.check_alive()
             time.sleep(ASK_INTERVAL_S)

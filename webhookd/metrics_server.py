@@ -7,20 +7,21 @@ the log, and tries again: nothing that delivers may depend on who watches it.
 import platform
 import socket
 import threading
-from collections.abc import Callable, Iterable
-from socketserver import TCPServer, ThreadingMixIn
+from collections.abc import Iterable
+from selectors import EVENT_READ, DefaultSelector
+from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import WSGIApplication
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry
 
 from webhookd import __version__, logs
 from webhookd.metrics.catalogue.services import BUILD_INFO
 from webhookd.metrics.declaration import Process
 from webhookd.metrics.exposition import Exposition, Source
+from webhookd.metrics.scrape_application import scrape_application
 from webhookd.settings import Settings
 
-PATH = "/metrics"
 RETRY_S = 10.0
 """How often a port is tried for when none was free."""
 
@@ -35,20 +36,31 @@ _log = logs.get(__name__)
 class MetricsServer:
     """Serves the metrics of this process from `start` to `stop`; without WEBHOOKD_METRICS_BIND it does nothing.
 
-    `registry` is what is served in place of the process's own metrics: the API has several worker processes.
+    `registry` is what is served in place of the process's own metrics: the API has several worker processes. `listener`
+    listens already, and stays open for others at the end. `retry_s` is the time between two tries for a port.
     """
 
     def __init__(
-        self, settings: Settings, processes: frozenset[Process], registry: CollectorRegistry | None = None
+        self,
+        settings: Settings,
+        processes: frozenset[Process],
+        *,
+        registry: CollectorRegistry | None = None,
+        listener: socket.socket | None = None,
+        retry_s: float = RETRY_S,
     ) -> None:
         self._address = settings.metrics_bind
-        self._exposition = Exposition(processes, _source_failed) if self._address else None
+        self._exposition = Exposition(processes, _incomplete) if self._address else None
         self._registry = registry
+        self._listener = listener
+        self._retry_s = retry_s
         self._processes = processes
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        self._thread: threading.Thread | None = None
+        self._stopper: socket.socket | None = None
         self.port = 0
         """The port that it listens on; 0 while it listens on none."""
+        self.listening = threading.Event()
+        """Set when it has begun to listen; for tests."""
 
     def add_source(self, source: Source) -> None:
         """Serve the samples of a source, too."""
@@ -60,66 +72,59 @@ class MetricsServer:
         if self._exposition is not None:
             for process in self._processes:
                 BUILD_INFO.set(1, __version__, process, platform.python_version())
+            self._stopper, stopping = socket.socketpair()
+            self._thread = threading.Thread(target=self._run, args=(stopping,), name="metrics", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
         """Close the port and end the thread."""
-        self._stopping.set()
+        if self._stopper is not None and self._thread is not None:
+            self._stopper.close()
+            self._thread.join(STOP_S)
         if self._exposition is not None:
-            if self._thread.is_alive():
-                self._thread.join(STOP_S)
             self._exposition.close()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            server = self._listen()
-            if server is None:
+    def _run(self, stopping: socket.socket) -> None:
+        with stopping, DefaultSelector() as selector:
+            selector.register(stopping, EVENT_READ)
+            while (listener := self._listener or listen(self._address)) is None:
                 _log.warning("metrics_not_served", code="metrics_not_served", address=self._address)
-                self._stopping.wait(RETRY_S)
-                continue
-            self.port = server.server_port
-            _log.info("metrics_served", address=f"{server.server_name}:{server.server_port}")
-            self._serve(server)
+                if selector.select(self._retry_s):
+                    return
+            with _Server(listener, self._application()) as server:
+                self._serve(server, selector)
 
-    def _serve(self, server: WSGIServer) -> None:
-        serving = threading.Thread(target=server.serve_forever, name="metrics-server", daemon=True)
-        serving.start()
-        self._stopping.wait()
-        server.shutdown()
-        server.server_close()
-
-    def _listen(self) -> WSGIServer | None:
-        host, ports = addresses(self._address)
-        for port in ports:
-            try:
-                return _Server(host, port, self._application())
-            except OSError:
-                continue
-        return None
+    def _serve(self, server: WSGIServer, selector: DefaultSelector) -> None:
+        selector.register(server, EVENT_READ)
+        self.port = server.server_port
+        _log.info("metrics_served", address=_shown(server.server_name, server.server_port))
+        self.listening.set()
+        while all(key.fileobj is server for key, _ in selector.select()):
+            server.handle_request()
 
     def _application(self) -> WSGIApplication:
         registry = self._registry
         if registry is None and self._exposition is not None:
             registry = self._exposition.registry
-        return only_metrics(make_wsgi_app(registry or CollectorRegistry()))
+        return scrape_application(registry or CollectorRegistry(), _incomplete)
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Has a thread for each connection, and looks no name up when it binds."""
+    """Has a thread for each connection, and looks no name up when it begins."""
 
     daemon_threads = True
+    timeout = 0
+    """Another process that has this listener may have accepted the connection."""
 
-    def __init__(self, host: str, port: int, application: WSGIApplication) -> None:
-        """Raises OSError when it cannot listen there."""
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, port), _Handler)
-        self.set_app(application)
-
-    def server_bind(self) -> None:
-        """Bind the port; the standard library would ask DNS for the name of the address."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+    def __init__(self, listener: socket.socket, application: WSGIApplication) -> None:
+        self.address_family = listener.family
+        super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()
+        listener.settimeout(0.0)
+        self.socket = listener
+        self.server_name, self.server_port = listener.getsockname()[:2]
         self.setup_environ()
+        self.set_app(application)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Ignore a client that has left; standard error is for log lines."""
@@ -134,6 +139,21 @@ class _Handler(WSGIRequestHandler):
         """Log nothing."""
 
 
+def listen(bind: str) -> socket.socket | None:
+    """Listen on the first free port of a setting like `127.0.0.1:9464-9495`; None when there is none.
+
+    Another process that gets the socket by a fork may serve it as well.
+    """
+    host, ports = addresses(bind)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for port in ports:
+        try:
+            return socket.create_server((host, port), family=family)
+        except OSError:
+            continue
+    return None
+
+
 def addresses(bind: str) -> tuple[str, Iterable[int]]:
     """Return the host and the ports of a setting like `127.0.0.1:9464-9495`, in the order in which they are tried."""
     host, _, ports = bind.rpartition(":")
@@ -141,20 +161,9 @@ def addresses(bind: str) -> tuple[str, Iterable[int]]:
     return host.strip("[]"), range(int(first), int(last or first) + 1)
 
 
-def only_metrics(serve: WSGIApplication) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
-    """Return an application that answers 404 to other paths, and 405 to what does not read."""
-
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ.get("PATH_INFO") != PATH:
-            start_response("404 Not Found", [("Content-Type", "text/plain")])
-            return [f"only {PATH} is here\n".encode()]
-        if environ.get("REQUEST_METHOD") not in {"GET", "HEAD"}:
-            start_response("405 Method Not Allowed", [("Content-Type", "text/plain"), ("Allow", "GET, HEAD")])
-            return [b"GET, HEAD\n"]
-        return serve(environ, start_response)
-
-    return application
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _source_failed(error: Exception) -> None:
+def _incomplete(error: Exception) -> None:
     _log.error("metrics_incomplete", code="metrics_incomplete", exc_info=error)

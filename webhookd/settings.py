@@ -25,6 +25,7 @@ from webhookd.configuration.metrics_settings import MetricsSettings
 from webhookd.configuration.policy_settings import PolicySettings
 from webhookd.configuration.secret_settings import SecretSettings
 from webhookd.configuration.subject import Subject, shown
+from webhookd.configuration.tracing_settings import TracingSettings
 from webhookd.configuration.value_types import (
     BrokerList,
     DatabaseUrl,
@@ -305,6 +306,7 @@ class ProcessSettings(Subject):
 
 
 class Settings(
+    TracingSettings,
     ApiRequestSettings,
     MetricsSettings,
     LogSettings,

@@ -10,7 +10,7 @@ from typing import Any, Final
 from flask import Flask
 
 from api.description import errors, links, objects
-from api.description.operations import IDS
+from api.description.operations import IDS, path_of
 from api.extensions.authorization import EVERYBODY, Access, access_to
 from api.extensions.request_fields import listed
 from webhookd.flow.access.caller import Role
@@ -36,8 +36,6 @@ BEARER: Final = {
 
 EXAMPLES: Final = "examples.json"
 """The file with the examples, by operationId: `make reference` writes what this API answers to each request."""
-
-_VARIABLE: Final = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
 
 
 def examples() -> Spec:
@@ -74,7 +72,7 @@ def _operations(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
 
 def _access(app: Flask, path: str, method: str) -> Access:
     for rule in app.url_map.iter_rules():
-        if _VARIABLE.sub(r"{\1}", rule.rule) == path and method in (rule.methods or ()):
+        if path_of(rule.rule) == path and method in (rule.methods or ()):
             return access_to(app, rule.endpoint, method) or EVERYBODY
     raise LookupError(f"{method} {path} is no route")
 

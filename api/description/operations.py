@@ -1,6 +1,8 @@
 """The names of the operations, which client libraries turn into names of functions."""
 
+import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 IDS: Final[Mapping[str, str]] = {
@@ -37,3 +39,16 @@ IDS: Final[Mapping[str, str]] = {
     "GET /ready": "getReadiness",
 }
 """By method and path. They are part of the API: a changed name breaks the code that clients have generated."""
+
+_VARIABLE: Final = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
+
+
+@cache
+def operation_id(method: str, route: str) -> str | None:
+    """Return the name of the operation of a method and a route as Flask writes it; a HEAD is the GET. None without."""
+    return IDS.get(f"{'GET' if method == 'HEAD' else method} {path_of(route)}")
+
+
+def path_of(route: str) -> str:
+    """Return the path of a route as OpenAPI writes it."""
+    return _VARIABLE.sub(r"{\1}", route)

@@ -12,9 +12,12 @@ Each process serves its metrics at `GET /metrics`, as Prometheus text or as Open
 watch.
 
 A histogram has three series, whose names end with `_bucket`, `_sum` and `_count`. A counter begins at 0 when its
-process starts: use `rate()` or `increase()`. A series with labels is there from its first event on. Besides these, each
-process has the metrics of Prometheus' own client: its memory, CPU time, open files, start time and garbage
-collections."""
+process starts: use `rate()` or `increase()`. A series with labels is there from its first event on.
+
+Besides these, each process has the metrics of Prometheus' own client: its memory, CPU time, open files, start time and
+garbage collections. The API has several worker processes, and one of them serves the metrics of all: memory (what they
+share counts for each), CPU time and open files are those of all of its processes together, and the start time is that
+of the first one. The garbage collections are those of the one that serves."""
 
 
 def metrics_page() -> str:

@@ -43,6 +43,7 @@ def running_api(database_url: str, **settings: object) -> Iterator[ApiProcess]:
         "api_bind": f"127.0.0.1:{port}",
         "api_body_bytes": BODY_BYTES,
         "api_auth": "none",
+        "metrics_bind": "127.0.0.1:0",
     }
     process = subprocess.Popen(  # this interpreter, running the lines above
         [sys.executable, "-c", _SERVE, json.dumps(own | settings)],

@@ -22,6 +22,7 @@ from webhookd.flow.dispatch.request_quota import Permit, PermitRequest, Permitte
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from workers.delivery.delivery_log import DeliveryLog
 from workers.delivery.delivery_sender import DeliverySender, TemplateResult
+from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.task_handler import REPORTED_S, TaskHandler
 
@@ -51,7 +52,7 @@ class Worker:
             claims=coordination,
             exchanges=self,
             report_sender=self.report_sender,
-            delivery_log=DeliveryLog(worker="w1"),
+            observers=Observers(log=DeliveryLog(worker="w1")),
             limits=senders.limits,
             clocks=senders.clocks,
         )

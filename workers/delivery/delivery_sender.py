@@ -53,6 +53,7 @@ from webhookd.flow.dispatch.request_quota import Quota, SendSchedule, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.access_tokens import TokenSource
+from workers.delivery.request_spans import RequestSpans
 from workers.delivery.request_token import RequestToken
 
 SUCCESS_BODY_BYTES = 2048
@@ -151,7 +152,7 @@ class DeliverySender:
     """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
 
     `ended` is called once, on the loop's thread. With a `pacing` a request may have to wait: then the sequence of
-    requests ends, and the sender is submitted again after the wait.
+    requests ends, and the sender is submitted again after the wait. `spans` is None if the delivery is not traced.
     """
 
     def __init__(
@@ -164,6 +165,7 @@ class DeliverySender:
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
         pacing: Pacing | None = None,
+        spans: RequestSpans | None = None,
     ) -> None:
         self.ref = ref
         self.batches = batches
@@ -178,13 +180,13 @@ class DeliverySender:
         self._attempt_line = ATTEMPT % (ref.failures + ref.attempt + 1)
         self._traced = ref.traced and template.trace
         # What most subscriptions do not use is asked for once in a delivery, not for each request.
+        self._spans = spans
         self._log_attempts = _log.is_enabled_for(logging.DEBUG)
-        self._observes = self._log_attempts or template.tokens is not None
+        self._observes = self._log_attempts or template.tokens is not None or spans is not None
         self._waits = pacing is not None or template.tokens is not None
-        self._has_more_lines = self._traced or template.signer is not None or template.tokens is not None
+        self._has_more_lines = self._observes or self._traced or template.signer is not None
         self._time_scale = limits.retry_time_scale
-        self._clocks = clocks
-        self._ended = ended
+        self._clocks, self._ended = clocks, ended
         self._pacing = pacing
         self._token = RequestToken(template.tokens) if template.tokens else None
         self._token_wanted_at: float | None = None
@@ -237,6 +239,8 @@ class DeliverySender:
         outcome = self._token.hidden_in(outcome) if self._token is not None else outcome
         if self._log_attempts:
             self._log_attempt(outcome)
+        if self._spans is not None:
+            self._spans.end(outcome, acknowledged=acknowledged(outcome, self._success))
         return outcome
 
     def _may_send(self, batch: Batch, now: float) -> bool:
@@ -339,7 +343,9 @@ class DeliverySender:
             lines += b"webhook-signature: %b\r\n" % signer.signature(webhook_id, at, batch.body)
         if self._token is not None:
             lines += self._token.line
-        if self._traced and batch.records == 1:
+        if self._spans is not None:
+            lines += self._spans.begin(batch, at=at, attempt=self._attempt_of(self.done))
+        elif self._traced and batch.records == 1:
             lines += trace_headers(batch.body)
         return lines
 

@@ -9,6 +9,7 @@
                                               results are unknown, and they are sent again
             report sender                     sends the final reports; the tasks end with them
             change watch
+            traces                            the last spans are sent, for at most 2 s
 
 The caller of `stop` has made sure that no more tasks are taken. After a crash at any point, ingest waits until the
 lease has run out and sends again what was not reported, even if the endpoint acknowledged it.
@@ -36,10 +37,12 @@ from webhookd.settings import Settings
 from workers.celery_app import ETA_LIMIT, build_celery
 from workers.coordination_clock import CoordinationClock
 from workers.delivery.access_tokens import TokenSources
+from workers.delivery.attempt_spans import AttemptTracer
 from workers.delivery.change_watch import ChangeWatch
 from workers.delivery.delivery_log import DeliveryLog
 from workers.delivery.delivery_sender import Clocks, SendLimits
 from workers.delivery.heartbeat import Heartbeat, WorkerErrors, WorkerInfo
+from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.subscription_cache import SubscriptionCache
 from workers.delivery.task_handler import PublishRetry, TaskHandler
@@ -168,6 +171,7 @@ class WorkerProcess:
                 self._change_watch.stop()
         if self._heartbeat is not None:
             self._heartbeat.join(REMOVE_HEARTBEAT_S)
+        self._edges.stop_tracing()
 
     def _errors(self) -> WorkerErrors:
         watch = self._change_watch
@@ -199,13 +203,17 @@ class WorkerProcess:
         self._exchanges.every(OFFLINE_CHECK_S, self._change_watch.end_deliveries_while_offline)
         self._change_watch.start()  # it reads once before the first task is worked on
         clocks = Clocks(monotonic=clock.monotonic, wall=clock.wall_clock, chance=random.random)
+        tracing = self._edges.tracing
         delivery = TaskHandler(
             switch=self._change_watch,
             cache=self._cache,
             claims=self._edges.coordination,
             exchanges=self._exchanges,
             report_sender=self._report_sender,
-            delivery_log=DeliveryLog(self._worker_id, settings.log_delivered_ratio),
+            observers=Observers(
+                log=DeliveryLog(self._worker_id, settings.log_delivered_ratio),
+                tracer=None if tracing is None else AttemptTracer(tracing.tracer),
+            ),
             limits=limits,
             clocks=clocks,
         )

@@ -26,6 +26,7 @@ from webhookd.errors import SecretsUnreadable, StoreUnavailable, UnusableSubscri
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import decode_batches
+from webhookd.flow.batching.trace_headers import trace_id_of
 from webhookd.flow.dispatch.coordination import ClaimAnswer, ClaimDenied
 from webhookd.flow.dispatch.request_quota import (
     HORIZON_S,
@@ -37,7 +38,6 @@ from webhookd.flow.dispatch.request_quota import (
     SendSchedule,
 )
 from webhookd.flow.dispatch.task_message import DeliveryRef
-from workers.delivery.delivery_log import DeliveryLog
 from workers.delivery.delivery_sender import (
     Clocks,
     DeliverySender,
@@ -46,6 +46,7 @@ from workers.delivery.delivery_sender import (
     SendLimits,
     TemplateResult,
 )
+from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
 
 SPREAD = 0.25
@@ -109,7 +110,7 @@ class TaskHandler:
         claims: Claims,
         exchanges: Exchanges,
         report_sender: ReportSender,
-        delivery_log: DeliveryLog,
+        observers: Observers,
         limits: SendLimits,
         clocks: Clocks,
     ) -> None:
@@ -118,7 +119,7 @@ class TaskHandler:
         self._claims = claims
         self._exchanges = exchanges
         self._report_sender = report_sender
-        self._delivery_log = delivery_log
+        self._observers = observers
         self._limits = limits
         self._clocks = clocks
 
@@ -144,7 +145,7 @@ class TaskHandler:
             sender = self._next(ended)
             if sender is None:
                 continue
-            self._delivery_log.ended(sender)
+            self._observers.log.ended(sender, trace_id_of(sender.ref.trace))
             if isinstance(sender.verdict, RetryAt):
                 publish_retry(_next_attempt(sender), sender.verdict.wait_s)
 
@@ -255,6 +256,7 @@ class TaskHandler:
             clocks=self._clocks,
             ended=lambda sender: self._report_sender.sender_ended(sender, sent),
             pacing=pacing,
+            spans=self._observers.spans(ref, template),
         )
         # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.
         sender.lease_end = claimed_at + self._limits.lease_s

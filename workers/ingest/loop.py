@@ -29,6 +29,7 @@ from workers.ingest import loop_limits
 from workers.ingest.blocking_writers import BlockingWriters
 from workers.ingest.consumer.paused_end_offsets import PausedEndOffsets
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.dispatch.delivery_spans import DeliverySpans
 from workers.ingest.dispatch.dispatcher import Dispatcher
 from workers.ingest.loop_inbox import LoopInbox
 from workers.ingest.loop_limits import Clocks, LoopLimits
@@ -138,6 +139,10 @@ class IngestLoop:
     def thread_id(self) -> int | None:
         """The id of the loop's thread; None before it runs."""
         return self._thread.ident
+
+    def trace(self, spans: DeliverySpans) -> None:
+        """Trace deliveries; call it before `start`."""
+        self._dispatcher.spans = spans
 
     def start(self) -> None:
         """Start the loop's thread."""
@@ -308,3 +313,5 @@ class IngestLoop:
         self._running = False
         for subscription_id in list(self.consumers):
             self.subscriptions.stop(subscription_id)
+        if self._dispatcher.spans is not None:
+            self._dispatcher.spans.stop()

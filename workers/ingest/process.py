@@ -27,6 +27,7 @@ from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.edges.partition_offsets import PartitionOffsets
+from webhookd.edges.tracing import Tracing
 from webhookd.errors import (
     ClusterMismatch,
     KafkaAuthenticationFailed,
@@ -36,6 +37,7 @@ from webhookd.errors import (
 )
 from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.trace_sampling import TraceSampling
 from webhookd.flow.settlement.delivery_timeouts import DeliveryTimeouts
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from webhookd.service_watch import ServiceWatch, WatchedService, watched_database, watched_kafka, watched_redis
@@ -48,6 +50,7 @@ from workers.ingest.consumer.topic_watch import TopicWatch
 from workers.ingest.control.assignment import Membership, SubscriptionAssignment
 from workers.ingest.control.consumer_group_upkeep import ConsumerGroupUpkeep
 from workers.ingest.control.policies_in_use import PoliciesInUse
+from workers.ingest.dispatch.delivery_spans import DeliverySpans
 from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.dispatch.worker_capacity import WorkerCapacity
 from workers.ingest.loop import IngestLoop
@@ -169,7 +172,7 @@ class IngestProcess:
         self._service_watch.stop()
 
     def _new_loop(self) -> IngestLoop:
-        return IngestLoop(
+        loop = IngestLoop(
             limits=_loop_limits(self._settings, self.member_id),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             in_flight=self._in_flight,
@@ -184,6 +187,9 @@ class IngestProcess:
             never_joined=self._consumer_factory.fall_back,
             observer=self._metrics.observer,
         )
+        if self._edges.tracing is not None:
+            loop.trace(_delivery_spans(self._settings, self._edges.tracing))
+        return loop
 
     def _new_topic_watch(self) -> TopicWatch:
         return TopicWatch(
@@ -286,6 +292,15 @@ def _delivery_timeouts(settings: Settings) -> DeliveryTimeouts:
         request_deadline_s=settings.request_deadline_s,
         retry_time_scale=settings.retry_time_scale,
     )
+
+
+def _delivery_spans(settings: Settings, tracing: Tracing) -> DeliverySpans:
+    sampling = TraceSampling(
+        ratio=settings.traces_sample_ratio,
+        parent_based=settings.traces_sampler == "parentbased_traceidratio",
+        chance=random.random,
+    )
+    return DeliverySpans(tracing.tracer, sampling, clock.monotonic, clock.wall_clock)
 
 
 def _database_writer(settings: Settings, edges: Edges) -> DatabaseWriter:

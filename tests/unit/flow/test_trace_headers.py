@@ -3,7 +3,7 @@
 import pytest
 
 from tests.harness.lanes import WANTED, Record, accumulator, lane, lane_of
-from webhookd.flow.batching.trace_headers import TRACESTATE_BYTES, trace_headers
+from webhookd.flow.batching.trace_headers import TRACESTATE_BYTES, first_parent, parents_of, trace_headers, trace_id_of
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 Pairs = tuple[tuple[str, bytes | None], ...]
@@ -128,3 +128,19 @@ def test_mixed_delivery_is_traced_if_one_of_its_lanes_is() -> None:
     lane_of(of, 1).take([Record(0, pairs=(("traceparent", PARENT),))], WANTED, 0.0)
     (delivery,) = of.ready(0.0)
     assert delivery.ref("ingest").traced
+
+
+@pytest.mark.parametrize(("parent", "trace_id"), [(PARENT.decode(), "0af7651916cd43dd8448eb211c80319c"), ("", "")])
+def test_trace_id_is_a_part_of_the_traceparent(parent: str, trace_id: str) -> None:
+    assert trace_id_of(parent) == trace_id
+
+
+def test_contexts_of_a_batch_are_those_of_its_records() -> None:
+    one = lane()
+    parents = [PARENT, b"not valid", PARENT.replace(b"b7ad", b"b7ae"), PARENT]
+    tricky = b'{"x":"]}[","y":["traceparent","%b"]}' % PARENT.replace(b"b7ad", b"b7af")
+    one.take([Record(at, tricky, pairs=(("traceparent", of),)) for at, of in enumerate(parents)], WANTED, 0.0)
+    body = one.form_batch(len(parents), 1 << 30).body
+    assert parents_of(body, 64, 1 << 20) == [PARENT.decode(), parents[2].decode()]
+    assert parents_of(body, 2, 1 << 20) == [PARENT.decode()]
+    assert parents_of(body, 64, len(body) - 1) == [first_parent(body)] == [PARENT.decode()]

@@ -32,6 +32,7 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.delivery_log import DeliveryLog
 from workers.delivery.delivery_sender import DeliverySender, TemplateResult
+from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.task_handler import BACK_OFF_S, SPREAD, TaskHandler
 
@@ -124,7 +125,7 @@ class Scene:
             claims=self.coordination,
             exchanges=self.endpoint,
             report_sender=self.report_sender,
-            delivery_log=DeliveryLog(worker="w1"),
+            observers=Observers(log=DeliveryLog(worker="w1")),
             limits=senders.limits,
             clocks=senders.clocks,
         )

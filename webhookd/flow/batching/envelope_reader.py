@@ -11,6 +11,7 @@ import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import msgspec
 
@@ -42,6 +43,8 @@ class _Base64(msgspec.Struct, forbid_unknown_fields=True):
 
 _Shown = str | _Base64 | None
 
+Headers = tuple[tuple[str, bytes | None], ...]
+
 _text = msgspec.json.Decoder(str).decode
 _shown = msgspec.json.Decoder(_Shown).decode
 _pairs = msgspec.json.Decoder(list[tuple[str, _Shown]]).decode
@@ -56,7 +59,7 @@ class ParsedRecord:
     offset: int
     timestamp_ms: int
     key: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
+    headers: Headers
     value: bytes | None
 
 
@@ -85,7 +88,12 @@ def elements_of(body: bytes) -> Iterator[RenderedElement]:
         )
 
 
-def first_headers(body: bytes) -> tuple[tuple[str, bytes | None], ...]:
+def headers_of(body: bytes, most: int) -> Iterator[Headers]:
+    """The headers of the first `most` records of a body. Raises ValueError for what the envelope did not render."""
+    return (_headers(head[6]) for head, _ in islice(_elements(body), most))
+
+
+def first_headers(body: bytes) -> Headers:
     """The headers of the first record; its value is not read. Raises ValueError for another body."""
     head = _HEAD.match(body, _FIRST)
     if head is None:
@@ -118,7 +126,7 @@ def _record(head: "re.Match[bytes]", value: bytes) -> ParsedRecord:
     )
 
 
-def _headers(rendered: bytes) -> tuple[tuple[str, bytes | None], ...]:
+def _headers(rendered: bytes) -> Headers:
     return tuple((name, _raw(shown)) for name, shown in _pairs(rendered))
 
 

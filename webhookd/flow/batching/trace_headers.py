@@ -1,7 +1,7 @@
 """The trace context of a record (W3C Trace Context), which the request of a batch of one record passes on.
 
 A producer that is traced sets the Kafka headers `traceparent` and `tracestate`. The request has both unchanged, so the
-endpoint's spans are children of the producer's; webhookd makes no spans.
+endpoint's spans are children of the producer's, also when webhookd makes spans of its own (workers/delivery).
 
     Kafka headers                            the request has
     one valid traceparent                    traceparent, and tracestate if all of it is valid
@@ -13,9 +13,10 @@ sees that when it renders the header, and a search of each body would take as lo
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
-from webhookd.flow.batching.envelope_reader import first_headers
+from webhookd.flow.batching.envelope_reader import Headers, first_headers, headers_of
 
 TRACESTATE_BYTES: Final = 8 * 1024
 """A longer one is dropped. W3C requires that at least 512 characters are passed on."""
@@ -31,13 +32,49 @@ _STATE: Final = re.compile(rb"[ \t]*%b[ \t]*(?:,[ \t]*%b[ \t]*){0,31}" % (_MEMBE
 def trace_headers(body: bytes) -> bytes:
     """The header lines for a body with one record, each with its CRLF; empty without a valid trace context."""
     headers = first_headers(body)
-    parents = [value or b"" for name, value in headers if name == "traceparent"]
-    if len(parents) != 1 or not _is_parent(parents[0]):
+    parent = _parent_in(headers)
+    if not parent:
         return b""
     states = [value or b"" for name, value in headers if name == "tracestate"]
     state = b",".join(states)  # several are one list (W3C Trace Context §3.3.1)
-    line = b"traceparent: %b\r\n" % parents[0]
+    line = b"traceparent: %b\r\n" % parent
     return line + b"tracestate: %b\r\n" % state.strip(b" \t") if states and _is_state(state) else line
+
+
+def first_parent(body: bytes) -> str:
+    """The traceparent of the first record of a body; empty without a valid one."""
+    return _parent_in(first_headers(body)).decode()
+
+
+def parents_of(body: bytes, most: int, most_bytes: int) -> list[str]:
+    """The valid traceparents of the first `most` records of a body, each once; of the first one in a larger body.
+
+    To find the second record takes a search through the value of the first.
+    """
+    headers: Iterable[Headers] = headers_of(body, most) if len(body) <= most_bytes else [first_headers(body)]
+    found = [_parent_in(of_record).decode() for of_record in headers]
+    return [parent for parent in dict.fromkeys(found) if parent]
+
+
+def is_parent(parent: str) -> bool:
+    """Whether a text is a valid traceparent."""
+    return _is_parent(parent.encode())
+
+
+def is_sampled(parent: str) -> bool:
+    """Whether a valid traceparent has the sampled flag (§3.2.2.5.1)."""
+    return bool(int(parent[53:55], 16) & 1)
+
+
+def trace_id_of(parent: str) -> str:
+    """The trace id in a valid traceparent; empty for an empty text."""
+    return parent[3:35]
+
+
+def _parent_in(headers: Headers) -> bytes:
+    """The traceparent among the headers of a record; empty without a valid one."""
+    parents = [value or b"" for name, value in headers if name == "traceparent"]
+    return parents[0] if len(parents) == 1 and _is_parent(parents[0]) else b""
 
 
 def _is_parent(value: bytes) -> bool:

@@ -196,6 +196,7 @@ class BatchAccumulator:
             count = min(count, room.batches(self._first_records([lane])))
         batches: list[Batch] = []
         size, batch_bytes, waiting = 0, self.bound.size_bytes, lane.waiting
+        read_at = waiting[0].read_at if waiting and not lane.returned else inf
         while len(batches) < count and size < self._limits.delivery_bytes:
             if lane.returned:
                 batch = lane.take_returned(batch_bytes)
@@ -206,7 +207,7 @@ class BatchAccumulator:
             batches.append(batch)
             size += len(batch.body)
         delivery = self._in_flight((lane,), batches)
-        delivery.size_bytes = size
+        delivery.size_bytes, delivery.read_at = size, read_at
         return delivery
 
     def _move_busy_lanes_last(self) -> None:
@@ -268,6 +269,7 @@ class BatchAccumulator:
         records_per_lane = tuple(len(records) for _, records in parts)
         delivery = self._in_flight(tuple(lane for lane, _ in parts), [batch], records_per_lane)
         delivery.size_bytes = len(batch.body)
+        delivery.read_at = min(records[0].read_at for _, records in parts)
         return delivery
 
     def _in_flight(

@@ -65,6 +65,8 @@ class Delivery:
     threads       `shared_task` is the number of the task that it shares, 0 for a task of its own. `thread_share` is its
                   part of the thread that runs the task. `last_progress_at` is when a worker claimed it, or when the
                   endpoint last acknowledged a batch
+    traces        `read_at` is when ingest read the oldest of its records, infinity if that is not known. `trace` is the
+                  traceparent of its span, empty if it is not traced
     pace          `paced` says that its requests may have to wait for one another, `refused` that a worker has not
                   claimed it, because a quota is used up, and will try again at `claimable_at`
     """
@@ -94,6 +96,8 @@ class Delivery:
     claimable_at: float = inf
     not_before: float = -inf
     early_attempts: int = 0
+    read_at: float = inf
+    trace: str = ""
     pace: Pace | None = None
     paced: bool = False
     refused: bool = False
@@ -145,6 +149,7 @@ class Delivery:
             probe=self.probe,
             failures=self.failures,
             traced=any(one.traced for one in self.lanes),
+            trace=self.trace,
         )
 
     def payload(self) -> bytes:

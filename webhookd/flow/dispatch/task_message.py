@@ -18,7 +18,8 @@ class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     `lanes` maps each lane ("topic/partition") to its epoch. `reply_to` names the ingest process that gets the reports.
     A `probe` has one attempt and no retry. `failures` counts the attempts of the first batch that failed before this
     delivery was formed. If it is not `traced`, no record has a trace context; an earlier version does not say.
-    `unreported_s` is how long it has waited for a quota since ingest was told so.
+    `unreported_s` is how long it has waited for a quota since ingest was told so. `trace` is the traceparent of its
+    span (trace_id_of in trace_headers.py); it is empty if the delivery is not traced.
     """
 
     id: str
@@ -33,6 +34,7 @@ class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     failures: int = 0
     traced: bool = True
     unreported_s: float = 0.0
+    trace: str = ""
 
     def claim_keys(self) -> list[str]:
         """The keys under which the coordination store holds the claims of the lanes."""

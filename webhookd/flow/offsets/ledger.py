@@ -71,6 +71,10 @@ class Ledger:
         self._dead_letters.clear()
         return self.position
 
+    def open_range(self, count: int) -> tuple[int, int]:
+        """Return the offsets of the first and the last of the first `count` open records. Raises IndexError."""
+        return self._open[0], self._open[count - 1]
+
     @property
     def open_count(self) -> int:
         """How many records are accepted and not settled."""

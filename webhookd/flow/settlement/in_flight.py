@@ -114,6 +114,10 @@ class InFlightDeliveries:
         """How many deliveries are in flight."""
         return len(self._in_flight)
 
+    def __contains__(self, delivery: Delivery) -> bool:
+        """Whether this delivery is in flight."""
+        return self._in_flight.get(delivery.id) is delivery
+
     @property
     def under_way(self) -> int:
         """How many deliveries are in flight and do not wait for a retry."""

@@ -9,14 +9,14 @@ _API: Final = frozenset({Process.API})
 
 API_REQUESTS: Final = Counter(
     "webhookd_api_requests_total",
-    "Requests answered, by `operation` (the operation id of the OpenAPI document, `unknown` for other URLs) and "
-    "`status`.",
+    "Requests that the application answered, by `operation` (the operation id of the OpenAPI document; `unknown` for "
+    "other URLs and methods, and for the pages of the documentation) and HTTP `status`.",
     labels=("operation", "status"),
     processes=_API,
 )
 API_REQUEST_DURATION: Final = Histogram(
     "webhookd_api_request_duration_seconds",
-    "How long the application worked on a request.",
+    "How long the application worked on a request; what a client takes to send it and to read the answer is not in it.",
     labels=("operation",),
     buckets=CALL_S,
     processes=_API,
@@ -26,7 +26,8 @@ API_REQUESTS_OPEN: Final = Gauge(
 )
 API_REQUESTS_REFUSED: Final = Counter(
     "webhookd_api_requests_refused_total",
-    "Requests refused before they reached the application (malformed, too large, too slow, overloaded), by `status`.",
+    "Requests refused before they reached the application (malformed, too large, too slow, overloaded), by HTTP "
+    "`status`; with 500 those whose answer could not be made.",
     labels=("status",),
     processes=_API,
 )

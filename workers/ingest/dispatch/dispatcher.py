@@ -18,6 +18,7 @@ from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from webhookd.metrics.catalogue.ingest import DELIVERIES_PUBLISHED
 from workers.ingest import loop_limits
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.dispatch.delivery_spans import DeliverySpans
 from workers.ingest.dispatch.task_publisher import Outgoing, Takeover, TaskPublisher
 
 
@@ -40,6 +41,8 @@ class Dispatcher:
         self._rotation = RoundRobin(worker_threads)
         self.offline = False
         """Whether webhookd is offline: then nothing is published, and ready deliveries wait."""
+        self.spans: DeliverySpans | None = None
+        """The spans of the deliveries; None if none is traced."""
         self._known: dict[str, SubscriptionConsumer] = {}
         self._requested: dict[str, SubscriptionConsumer] = {}
         self._recent_lanes = RecentLaneCount()
@@ -73,6 +76,9 @@ class Dispatcher:
         requested, self._requested = self._requested, {}
         accumulators = {id_: consumer.accumulator for id_, consumer in requested.items()}
         ready = self._rotation.ready(accumulators, now, lambda id_, error: self._failed(self._known[id_], error))
+        if self.spans is not None:
+            for delivery in ready:
+                self.spans.begin(delivery, accumulators[delivery.subscription_id].subscription)
         outgoing = [self._outgoing(delivery) for delivery in ready]
         for out in outgoing:
             self._in_flight.published(out.delivery, now)

@@ -107,6 +107,8 @@ class Settlement:
             self._guarded(self._consumers.get(delivery.subscription_id), partial(self._lease_expired, delivery))
         for consumer in list(self._to_check.values()):
             self._guarded(consumer, partial(self._check_lanes, consumer, now))
+        if self._dispatcher.spans is not None:
+            self._dispatcher.spans.sweep(self._in_flight)
 
     def republish_soon(self, deliveries: Sequence[Delivery]) -> None:
         """Publish these again after PUBLISH_AGAIN_S: their publish failed."""
@@ -121,6 +123,8 @@ class Settlement:
         effect = self._in_flight.apply(report, now)
         if delivery.done and not done:
             self._observer.acknowledged(delivery)
+        if self._dispatcher.spans is not None:
+            self._dispatcher.spans.reported(delivery, report, ended=delivery not in self._in_flight)
         if delivery.early_attempts > early:
             _log.warning(
                 "retry_too_early",
@@ -151,6 +155,8 @@ class Settlement:
         if delivery.due_at > -inf:  # otherwise another process has one of its lanes
             LEASES_EXPIRED.inc()
         effect = self._in_flight.worker_lost(delivery, self._monotonic())
+        if self._dispatcher.spans is not None:
+            self._dispatcher.spans.lost(delivery, ended=delivery not in self._in_flight)
         consumer = self._consumers.get(delivery.subscription_id)
         if consumer is not None:
             self._effects.apply(consumer, effect, WORKER_LOST)
