@@ -121,10 +121,10 @@ class Settlement:
         done, early = delivery.done, delivery.early_attempts
         self._observer.reported(delivery, report, now)
         effect = self._in_flight.apply(report, now)
-        if self._dispatcher.spans is not None:
-            self._dispatcher.spans.reported(delivery, report, ended=delivery not in self._in_flight)
         if delivery.done and not done:
             self._observer.acknowledged(delivery)
+        if self._dispatcher.spans is not None:
+            self._dispatcher.spans.reported(delivery, report, ended=delivery not in self._in_flight)
         if delivery.early_attempts > early:
             _log.warning(
                 "retry_too_early",
