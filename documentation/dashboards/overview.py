@@ -5,6 +5,7 @@ from typing import Final
 from documentation.dashboards.dashboard import Dashboard
 from documentation.dashboards.panels import Kind, Panel, Unit, series, stat, table
 from documentation.dashboards.quantiles import quantiles
+from documentation.dashboards.request_panels import DURATION, REQUESTS
 
 _NOW = (
     stat(
@@ -23,7 +24,7 @@ _NOW = (
     ),
     stat(
         "Unhealthy subscriptions",
-        "How many of the subscriptions that run are unhealthy.",
+        "How many subscriptions are unhealthy; those that cannot be run count.",
         Unit.COUNT,
         'sum(webhookd_subscriptions{health="unhealthy"}) or vector(0)',
         warning=1,
@@ -76,7 +77,7 @@ _RECORDS = (
     ),
     series(
         "Lag in records",
-        "Records behind the committed offsets, of all subscriptions.",
+        "Offsets between what is settled and the ends of the partitions, of all subscriptions.",
         Unit.COUNT,
         {"lag": "sum(webhookd_lag_records)"},
     ),
@@ -89,21 +90,7 @@ _RECORDS = (
     ),
 )
 
-_REQUESTS = (
-    series(
-        "Requests to endpoints",
-        "By result: `acknowledged`, or the code of the failure.",
-        Unit.REQUESTS_PER_S,
-        {"{{result}}": "sum by (result) (rate(webhookd_attempts_total[$__rate_interval]))"},
-        stacked=True,
-    ),
-    series(
-        "Duration of requests",
-        "Name look-up and connecting included, until the response was read or failed.",
-        Unit.SECONDS,
-        quantiles("webhookd_attempt_duration_seconds"),
-    ),
-)
+_REQUESTS = (REQUESTS, DURATION)
 
 _SUBSCRIPTIONS = (
     series(

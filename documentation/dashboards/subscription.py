@@ -26,7 +26,7 @@ _NOW = (
     ),
     stat(
         "Lag",
-        "Records behind the committed offsets; empty while it is unknown.",
+        "Offsets between what is settled and the ends of the partitions; empty while it is unknown.",
         Unit.COUNT,
         f"sum(webhookd_lag_records{{{_ONE}}})",
         warning=1000,
@@ -76,7 +76,7 @@ _RECORDS = (
 _LAG = (
     series(
         "Lag in records",
-        "Records of the topics behind the committed offsets.",
+        "Offsets between what is settled and the ends of the partitions.",
         Unit.COUNT,
         {"lag": f"sum(webhookd_lag_records{{{_ONE}}})"},
     ),
@@ -95,7 +95,8 @@ _LAG = (
             "time": f"sum(webhookd_lag_records{{{_ONE}}}) / (sum("
             f"rate(webhookd_records_delivered_total{{{_ONE}}}[5m])"
             f" + rate(webhookd_records_filtered_total{{{_ONE}}}[5m])"
-            f" + rate(webhookd_records_denied_total{{{_ONE}}}[5m])) > 0)"
+            f" + rate(webhookd_records_denied_total{{{_ONE}}}[5m])"
+            f" + rate(webhookd_records_dead_lettered_total{{{_ONE}}}[5m])) > 0)"
         },
     ),
     series(

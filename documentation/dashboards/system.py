@@ -20,7 +20,7 @@ _NOW = (
         "Mails that wait",
         "Mails that are not sent yet.",
         Unit.COUNT,
-        "max(webhookd_alerts_waiting)",
+        "max(webhookd_mails_waiting)",
         warning=1,
     ),
     stat(
@@ -96,7 +96,7 @@ _SERVICES = (
         "Mails",
         "By result, for each recipient.",
         Unit.PER_S,
-        {"{{result}}": "sum by (result) (rate(webhookd_alerts_sent_total[$__rate_interval]))"},
+        {"{{result}}": "sum by (result) (rate(webhookd_mails_total[$__rate_interval]))"},
     ),
 )
 

@@ -5,6 +5,7 @@ from typing import Final
 from documentation.dashboards.dashboard import Dashboard
 from documentation.dashboards.panels import Unit, series, stat
 from documentation.dashboards.quantiles import quantiles
+from documentation.dashboards.request_panels import DURATION, REQUESTS
 
 _NOW = (
     stat(
@@ -46,7 +47,7 @@ _NOW = (
         warning=1,
     ),
     stat(
-        "Sent",
+        "Acknowledged",
         "Bytes of the bodies that endpoints acknowledge.",
         Unit.BYTES_PER_S,
         "sum(rate(webhookd_acknowledged_bytes_total[$__rate_interval]))",
@@ -68,7 +69,8 @@ _QUEUES = (
     ),
     series(
         "Wait in a queue",
-        "From the publication of a delivery, or from when its retry was due, until a worker has claimed it.",
+        "From the publication of a delivery, or from when its retry was due, until the first report of a worker has "
+        "arrived.",
         Unit.SECONDS,
         quantiles("webhookd_task_wait_seconds", by="queue"),
         critical=10,
@@ -94,15 +96,15 @@ _DELIVERIES = (
     ),
     series(
         "Deliveries published",
-        "`true`: again, because no worker had claimed them in time.",
+        "`true`: again, because no worker had claimed them in time, or because their first publication had failed.",
         Unit.PER_S,
         {"again: {{again}}": "sum by (again) (rate(webhookd_deliveries_published_total[$__rate_interval]))"},
     ),
     series(
         "Deliveries that left a worker",
-        "By how they ended there.",
+        "By the kind of their report, or why there was none.",
         Unit.PER_S,
-        {"{{end}}": "sum by (end) (rate(webhookd_deliveries_ended_total[$__rate_interval]))"},
+        {"{{kind}}": "sum by (kind) (rate(webhookd_deliveries_ended_total[$__rate_interval]))"},
     ),
     series(
         "Reports that ended an attempt of a delivery",
@@ -132,19 +134,8 @@ _DELIVERIES = (
 )
 
 _REQUESTS = (
-    series(
-        "Requests to endpoints",
-        "By result: `acknowledged`, or the code of the failure.",
-        Unit.REQUESTS_PER_S,
-        {"{{result}}": "sum by (result) (rate(webhookd_attempts_total[$__rate_interval]))"},
-        stacked=True,
-    ),
-    series(
-        "Duration of requests",
-        "Name look-up and connecting included, until the response was read or failed.",
-        Unit.SECONDS,
-        quantiles("webhookd_attempt_duration_seconds"),
-    ),
+    REQUESTS,
+    DURATION,
     series(
         "Connections to endpoints",
         "By state.",
@@ -166,7 +157,7 @@ _REQUESTS = (
     ),
     series(
         "Refused by the rules of this installation",
-        "Connections that were refused before anything was sent, by the rule.",
+        "URLs and addresses that were refused before anything was sent, by the rule.",
         Unit.PER_S,
         {"{{code}} {{rule}}": "sum by (code, rule) (rate(webhookd_egress_refusals_total[$__rate_interval]))"},
     ),

@@ -7,14 +7,15 @@ from webhookd.metrics.catalogue.contents import PARTS
 from webhookd.metrics.declaration import EVERY, Metric
 
 INTRODUCTION = """\
-Each process serves its metrics at `GET /metrics`, as Prometheus text or as OpenMetrics, on the address in
+API, ingest and workers serve metrics at `GET /metrics`, as Prometheus text or as OpenMetrics, each on the address in
 `WEBHOOKD_METRICS_BIND` (see [Settings](settings.md#metrics)). [Monitor webhookd](../how-to/monitor.md) says what to
 watch.
 
 A histogram has three series, whose names end with `_bucket`, `_sum` and `_count`. A counter begins at 0 when its
-process starts: use `rate()` or `increase()`. A series with labels is there from its first event on.
+process starts: use `rate()` or `increase()`. Most series with labels are there from their
+first event on; some counters begin at 0.
 
-Besides these, each process has the metrics of Prometheus' own client: its memory, CPU time, open files, start time and
+Besides these, each of them has the metrics of Prometheus' own client: its memory, CPU time, open files, start time and
 garbage collections. The API has several worker processes, and one of them serves the metrics of all: memory (what they
 share counts for each), CPU time and open files are those of all of its processes together, and the start time is that
 of the first one. The garbage collections are those of the one that serves."""

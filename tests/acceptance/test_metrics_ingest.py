@@ -167,7 +167,7 @@ def test_failing_endpoint_is_seen_from_its_first_retry_to_its_recovery(running: 
 
 def test_mail_is_counted_by_its_result(running: Pipeline) -> None:
     def sent(scraped: Scrape) -> float:
-        return scraped.total("webhookd_alerts_sent_total", result="delivered")
+        return scraped.total("webhookd_mails_total", result="delivered")
 
     before = sent(scrape(running, INGEST))
     with Receiver(lambda _: status(500)) as receiver:
@@ -176,8 +176,8 @@ def test_mail_is_counted_by_its_result(running: Pipeline) -> None:
         running.produce(topic, values(1), partitions=1)
         scraped = wait_metric(running, INGEST, lambda scraped: sent(scraped) > before, "a mail is sent")
         running.ask("DELETE", f"/1/Subscription/{id_}")
-    assert scraped.value("webhookd_alerts_sent_total", result="refused") == 0
-    wait_metric(running, INGEST, lambda scraped: scraped.value("webhookd_alerts_waiting") == 0, "no mail waits")
+    assert scraped.value("webhookd_mails_total", result="refused") == 0
+    wait_metric(running, INGEST, lambda scraped: scraped.value("webhookd_mails_waiting") == 0, "no mail waits")
 
 
 def test_deleted_subscription_has_no_series(running: Pipeline) -> None:

@@ -79,22 +79,22 @@ def test_acknowledged_batches_are_counted_with_their_records_and_bytes(
     assert grown(before, DURATIONS, bodies.requests)(seen)
     assert grown(before, f"{RECORDS}_count", bodies.requests)(seen)
     assert grown(before, "webhookd_acknowledged_bytes_total", bodies.bytes)(seen)
-    assert seen.total(ENDED, end="finished") > before.total(ENDED, end="finished")
+    assert seen.total(ENDED, kind="finished") > before.total(ENDED, kind="finished")
     assert seen.total("webhookd_connections_opened_total", scheme="http") > 0
     assert seen.total("webhookd_connections", state="idle") > 0
 
 
 @pytest.mark.parametrize(
-    ("code", "result", "end"),
+    ("code", "result", "kind"),
     [(500, "http_5xx", "exhausted"), (418, "http_4xx", "exhausted"), (410, "http_410", "gone")],
 )
-def test_refused_request_is_counted_by_its_status(service: Pipeline, code: int, result: str, end: str) -> None:
+def test_refused_request_is_counted_by_its_status(service: Pipeline, code: int, result: str, kind: str) -> None:
     before, topic = scrape(service, WORKER), service.topic(1)
     with Receiver(lambda _request: status(code)) as receiver:
         service.subscribe(receiver.url, topic, **NO_RETRY)
         service.produce(topic, numbers(1), partitions=1)
         seen = wait_metric(service, WORKER, grown(before, ATTEMPTS, 1, result=result), result)
-        wait_metric(service, WORKER, grown(before, ENDED, 1, end=end), end)
+        wait_metric(service, WORKER, grown(before, ENDED, 1, kind=kind), kind)
     assert grown(before, ATTEMPTS, 0, result="acknowledged")(seen)
 
 
@@ -107,7 +107,7 @@ def test_failed_attempt_and_its_retry_are_counted(service: Pipeline) -> None:
         service.wait_committed(id_, topic)
         seen = wait_metric(service, WORKER, grown(before, ATTEMPTS, 1, result="acknowledged"), "acknowledged")
     assert grown(before, ATTEMPTS, 1, result="http_503")(seen)
-    assert grown(before, ENDED, 1, end="retry")(seen)
+    assert grown(before, ENDED, 1, kind="retry")(seen)
     assert grown(before, CALLS, 1, service="redis", operation="publish")(seen), "the retry"
 
 

@@ -262,7 +262,7 @@ def test_rejected_mail_is_given_up_and_the_next_is_sent(
 
 def sent_by_result(scraped: Scrape) -> dict[str, float]:
     """How many mails were counted by their result."""
-    return {one.labels["result"]: one.value for one in scraped.series("webhookd_alerts_sent_total")}
+    return {one.labels["result"]: one.value for one in scraped.series("webhookd_mails_total")}
 
 
 def test_failing_address_keeps_the_mail_from_no_other(

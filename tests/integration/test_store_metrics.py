@@ -66,11 +66,11 @@ def test_waiting_mails_are_read_each_time(database: Database) -> None:
     mail = Mail(token="t", recipients=("a@example.com",), subject="s", body="b\n", created_at=NOW)
     with exposed() as (read, _):
         metrics.refresh()
-        assert read().value("webhookd_alerts_waiting") == 0
+        assert read().value("webhookd_mails_waiting") == 0
         with database.transaction() as session:
             mail_outbox.add(session, [Alert(subject_key="fault:x", kind=AlertKind.FAULT, mail=mail)])
         metrics.refresh()
-        assert read().value("webhookd_alerts_waiting") == 1
+        assert read().value("webhookd_mails_waiting") == 1
 
 
 def test_database_that_is_down_ends_nothing(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ class MetricsSettings(Subject):
 
     metrics_bind: MetricsAddress = Field(
         default="127.0.0.1:9464-9495",
-        description="Where each process serves `GET /metrics` for Prometheus: an address as `host:port`, or "
-        "`host:first-last` for the first port of a range that is free, so that several processes can run on a machine. "
-        "The log says which one it is (`metrics_served`). The metrics name no tenant and no URL, but the ids of "
-        "subscriptions, and anybody who reaches the port can read them. Empty: no metrics.",
+        description="Where API, ingest and workers serve `GET /metrics` for Prometheus: an address as `host:port`, "
+        "or `host:first-last` for the first port of a range that is free, so that several processes can run on a "
+        "machine. The log says which one it is (`metrics_served`). The metrics name no tenant and no URL, but the ids "
+        "of subscriptions, and anybody who reaches the port can read them. Empty: no metrics.",
     )
     metrics_subscriptions: int = Field(
         default=100,

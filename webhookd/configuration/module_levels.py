@@ -23,6 +23,7 @@ LIBRARIES: Final = (
     "gunicorn",
     "kombu",
     "librdkafka",
+    "opentelemetry",
     "py",
     "redis",
     "tornado",

@@ -1,7 +1,12 @@
 """Sends ended spans to a collector by OTLP over HTTP. Import it only if the extra `webhookd[otel]` is installed.
 
-Spans wait in a queue, and one thread sends them; whoever ends a span never waits. A span is lost when the queue is
-full, when the collector refuses it, or when the collector does not take it within EXPORT_S; nothing else is.
+Spans wait in a queue, and one thread sends them; whoever ends a span never waits. A span is lost
+
+when the queue is full                                  the SDK drops the oldest, and logs "Queue full, dropping Span."
+when the collector refuses it                           `spans_lost`
+when the collector does not take it within EXPORT_S     `spans_lost`
+
+Nothing else is lost.
 
 OpenTelemetry's own environment variables count for what has no setting here: OTEL_RESOURCE_ATTRIBUTES,
 OTEL_SERVICE_NAME, OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE and those of the client certificate.

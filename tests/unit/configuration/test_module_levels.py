@@ -16,6 +16,7 @@ from webhookd.settings_loader import load_settings
         ("workers.ingest=debug", {"workers.ingest": logging.DEBUG}),
         ("webhookd.logs = WARNING , librdkafka=error", {"webhookd.logs": logging.WARNING, "librdkafka": logging.ERROR}),
         ("webhookd=info,py.warnings=error", {"webhookd": logging.INFO, "py.warnings": logging.ERROR}),
+        ("opentelemetry.sdk=error", {"opentelemetry.sdk": logging.ERROR}),
     ],
 )
 def test_modules_and_libraries_have_levels(monkeypatch: pytest.MonkeyPatch, text: str, levels: dict[str, int]) -> None:

@@ -13,7 +13,7 @@ from webhookd.store.database import Database
 from workers.ingest.metrics.loop_observer import NOT_OBSERVED
 from workers.ingest.metrics.process_metrics import ProcessMetrics
 
-COUNTERS = ("webhookd_commits_total", "webhookd_rebalances_total", "webhookd_alerts_sent_total")
+COUNTERS = ("webhookd_commits_total", "webhookd_rebalances_total", "webhookd_mails_total")
 
 
 class Served:

@@ -222,20 +222,20 @@ ENDED = "webhookd_deliveries_ended_total"
 
 
 def ends(live: LiveMetrics) -> dict[str, float]:
-    """How many deliveries have ended, by how."""
-    return {one.labels["end"]: one.value for one in live.read().series(ENDED)}
+    """How many deliveries have ended, by their kind."""
+    return {one.labels["kind"]: one.value for one in live.read().series(ENDED)}
 
 
 @pytest.mark.parametrize(
-    ("outcome", "end"),
+    ("outcome", "kind"),
     [(OK, "finished"), (answer(500), "retry"), (answer(404), "exhausted"), (answer(410), "gone")],
 )
-def test_delivery_is_counted_by_how_it_ended(
-    handler: SenderHandler, live_metrics: LiveMetrics, outcome: Outcome, end: str
+def test_delivery_is_counted_by_the_kind_of_its_report(
+    handler: SenderHandler, live_metrics: LiveMetrics, outcome: Outcome, kind: str
 ) -> None:
     handler.claimed(batches=1).advance(outcome)
     assert handler.reached()
-    assert ends(live_metrics) == {end: 1}
+    assert ends(live_metrics) == {kind: 1}
 
 
 def test_delivery_whose_report_is_given_up_counts_as_unreported(

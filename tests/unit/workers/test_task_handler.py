@@ -341,7 +341,7 @@ def test_delivery_without_room_is_published_again_unchanged(build: Build, live_m
     reports = wait_for_reports(scene.coordination, 3, but=ReportKind.PROGRESS)
     (waiting,) = [report for report in reports if report.delivery == "d2"]
     assert (waiting.kind, waiting.wait_s, waiting.detail) == (ReportKind.WAITING, wait_s, "rate_limit")
-    assert live_metrics.read().value("webhookd_deliveries_ended_total", end="waiting") == 1
+    assert live_metrics.read().value("webhookd_deliveries_ended_total", kind="waiting") == 1
 
 
 def test_short_waits_are_reported_together_and_the_delivery_stays_claimable(build: Build) -> None:

@@ -14,7 +14,7 @@ from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.attempt.host_address import address_of
 from webhookd.flow.attempt.host_pattern import HostPattern
 from webhookd.flow.attempt.target import Target
-from webhookd.metrics.catalogue.services import EGRESS_REFUSALS
+from webhookd.metrics.catalogue.worker import EGRESS_REFUSALS
 from webhookd.repeated_lines import RepeatedLines
 from webhookd.settings import Settings
 

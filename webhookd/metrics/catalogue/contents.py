@@ -19,7 +19,7 @@ PARTS: Final[Mapping[str, tuple[Metric, ...]]] = {
     "Ingest process": INGEST,
     "Worker": WORKER,
     "API": API,
-    "Every process": SERVICES,
+    "API, ingest and workers": SERVICES,
 }
 """By a title of the part that they are about."""
 

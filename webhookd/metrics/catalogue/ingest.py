@@ -1,4 +1,4 @@
-"""The metrics of an ingest process as a whole: lanes, deliveries, commits, alerts, and the state of the system."""
+"""The metrics of an ingest process as a whole: lanes, deliveries, commits, mails, and the state of the system."""
 
 from typing import Final
 
@@ -18,8 +18,9 @@ DELIVERIES_PUBLISHED: Final = Counter(
 DELIVERIES_REPORTED: Final = Sampled(
     "counter",
     "webhookd_deliveries_reported_total",
-    "Reports that ended an attempt of a delivery, by their `kind`: `finished`, `retry`, `exhausted`, `gone`, "
-    "`divisible`, `stale`, `unreadable` or `unusable`.",
+    "Reports that ended an attempt of a delivery, by their `kind`: `finished` (acknowledged as far as it was sent, "
+    "also one that was returned unsent), `retry`, `exhausted`, `gone`, `divisible`, `stale`, `unreadable` or "
+    "`unusable`.",
     labels=("kind",),
     processes=_INGEST,
 )
@@ -120,7 +121,8 @@ OFFLINE: Final = Gauge(
 SYSTEM_FAULT: Final = Sampled(
     "gauge",
     "webhookd_system_fault",
-    "1 for each fault of the system that this process detects; `code` as in the page Codes.",
+    "1 for each fault of the system that this process detects; `code` as in *Faults of the system* in the "
+    "page Statuses.",
     labels=("code",),
     processes=_INGEST,
 )
@@ -151,20 +153,21 @@ API_KEY_EXPIRY: Final = Gauge(
 )
 SIGNING_SECRET_EXPIRY: Final = Gauge(
     "webhookd_signing_secret_expiry_timestamp_seconds",
-    "When the first of the old signing secrets, which a rotation has replaced, ceases to sign; 0 without any.",
+    "When the first of the old signing secrets, which a rotation has replaced, ceases to sign, in seconds since "
+    "1970; 0 without any.",
     processes=_INGEST,
 )
 
-# Alerts.
-ALERTS_SENT: Final = Counter(
-    "webhookd_alerts_sent_total",
+# Mails.
+MAILS: Final = Counter(
+    "webhookd_mails_total",
     "Mails by `result` for each recipient: `delivered`, `refused` (the mail server does not accept the address) or "
     "`given_up` (after three days).",
     labels=("result",),
     processes=_INGEST,
 )
-ALERTS_WAITING: Final = Gauge(
-    "webhookd_alerts_waiting",
+MAILS_WAITING: Final = Gauge(
+    "webhookd_mails_waiting",
     "Mails in the outbox that are not sent yet, those of all processes, when the database was last read.",
     processes=_INGEST,
 )
@@ -192,6 +195,6 @@ INGEST: Final = (
     LIVE_INGESTS,
     API_KEY_EXPIRY,
     SIGNING_SECRET_EXPIRY,
-    ALERTS_SENT,
-    ALERTS_WAITING,
+    MAILS,
+    MAILS_WAITING,
 )

@@ -28,8 +28,13 @@ RECORDS_MATCHED: Final = _counter(
     "webhookd_records_matched_total",
     "Records that the policies allow and the filters match: they will be sent. Those read again count again.",
 )
-RECORDS_FILTERED: Final = _counter("webhookd_records_filtered_total", "Records that a filter dropped.")
-RECORDS_DENIED: Final = _counter("webhookd_records_denied_total", "Records that no policy allows the tenant to see.")
+RECORDS_FILTERED: Final = _counter(
+    "webhookd_records_filtered_total", "Records that a filter dropped. Those read again count again."
+)
+RECORDS_DENIED: Final = _counter(
+    "webhookd_records_denied_total",
+    "Records that no policy allows the tenant to see. Those read again count again.",
+)
 RECORDS_DELIVERED: Final = _counter("webhookd_records_delivered_total", "Records that an endpoint acknowledged.")
 RECORDS_DEAD_LETTERED: Final = _counter("webhookd_records_dead_lettered_total", "Records stored as dead letters.")
 RECORDS_LOST: Final = _counter(
@@ -37,7 +42,8 @@ RECORDS_LOST: Final = _counter(
 )
 LAG_RECORDS: Final = _gauge(
     "webhookd_lag_records",
-    "Records of the topics behind the committed offsets; for `other` the sum. Absent while it is unknown.",
+    "Offsets between what is settled and the ends of the partitions, as `lag` in the status; for `other` the sum. "
+    "Absent while it is unknown.",
 )
 LAG_SECONDS: Final = _gauge(
     "webhookd_lag_seconds",

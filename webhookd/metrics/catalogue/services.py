@@ -3,7 +3,7 @@
 from typing import Final
 
 from webhookd.metrics.catalogue.buckets import CALL_S
-from webhookd.metrics.declaration import Counter, Gauge, Histogram, Process
+from webhookd.metrics.declaration import Counter, Gauge, Histogram
 
 BUILD_INFO: Final = Gauge(
     "webhookd_build_info",
@@ -26,12 +26,5 @@ CALL_ERRORS: Final = Counter(
     "`store_unavailable`, `queue_unavailable` or `kafka_unavailable`.",
     labels=("service", "operation", "code"),
 )
-EGRESS_REFUSALS: Final = Counter(
-    "webhookd_egress_refusals_total",
-    "URLs, and addresses of their hosts, that a rule of this installation refused before anything was sent; `code` is "
-    "`url_refused` or `address_refused`, `rule` the rule. A name counts once for each of its refused addresses.",
-    labels=("code", "rule"),
-    processes=frozenset({Process.WORKER}),
-)
 
-SERVICES: Final = (BUILD_INFO, CALL_DURATION, CALL_ERRORS, EGRESS_REFUSALS)
+SERVICES: Final = (BUILD_INFO, CALL_DURATION, CALL_ERRORS)

@@ -11,7 +11,7 @@ ATTEMPTS: Final = Sampled(
     "counter",
     "webhookd_attempts_total",
     "Attempts to send a batch by `result`: `acknowledged` (counted at the end of the delivery), or the code of the "
-    "failure as in the page Statuses, also where no request was sent (`address_refused`, `token_refused`); an HTTP "
+    "failure as in the page Codes, also where no request was sent (`address_refused`, `token_refused`); an HTTP "
     "status that has no row of its own there counts as its class (`http_4xx`). Requests that the worker aborted, and "
     "the questions whether an endpoint wants the requests, do not count.",
     labels=("result",),
@@ -41,10 +41,11 @@ SENT_BYTES: Final = Sampled(
 )
 DELIVERIES_ENDED: Final = Counter(
     "webhookd_deliveries_ended_total",
-    "Deliveries that left this worker, by `end`: as it was reported (`finished`, `retry`, `exhausted`, `gone`, "
-    "`divisible`, `stale`, `unreadable`, `unusable`), `waiting` (its quota is used up; published again), `unreported` "
-    "(Redis did not take the report in time) or `lost` (the log has `delivery_sender_lost`).",
-    labels=("end",),
+    "Deliveries that left this worker, by `kind`: that of the report (`finished`: acknowledged as far as it was sent, "
+    "also one that was returned unsent; `retry`, `exhausted`, `gone`, `divisible`, `stale`, `unreadable`, `unusable`), "
+    "`waiting` (its quota is used up; published again), `unreported` (Redis did not take the report in time) or `lost` "
+    "(the log has `delivery_sender_lost`).",
+    labels=("kind",),
     processes=_WORKER,
 )
 THREADS: Final = Sampled(
@@ -69,8 +70,16 @@ CONNECTIONS: Final = Sampled(
 )
 CONNECTIONS_OPENED: Final = Counter(
     "webhookd_connections_opened_total",
-    "Connections opened to endpoints, by `scheme`: a high rate means that endpoints do not keep them alive.",
+    "Connections opened to endpoints, by `scheme`: nearly as many as attempts mean that endpoints do not "
+    "keep them alive.",
     labels=("scheme",),
+    processes=_WORKER,
+)
+EGRESS_REFUSALS: Final = Counter(
+    "webhookd_egress_refusals_total",
+    "URLs, and addresses of their hosts, that a rule of this installation refused before anything was sent; `code` is "
+    "`url_refused` or `address_refused`, `rule` the rule. A name counts once for each of its refused addresses.",
+    labels=("code", "rule"),
     processes=_WORKER,
 )
 TOKEN_REQUESTS: Final = Counter(
@@ -91,5 +100,6 @@ WORKER: Final = (
     TASKS,
     CONNECTIONS,
     CONNECTIONS_OPENED,
+    EGRESS_REFUSALS,
     TOKEN_REQUESTS,
 )

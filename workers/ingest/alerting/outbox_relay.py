@@ -15,7 +15,7 @@ from webhookd import logs
 from webhookd.errors import MailRefused, MailUnavailable, MailUndeliverable, StoreUnavailable
 from webhookd.flow.alerting.alert import Alert
 from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, given_up, remaining_recipients
-from webhookd.metrics.catalogue.ingest import ALERTS_SENT
+from webhookd.metrics.catalogue.ingest import MAILS
 from webhookd.store import mail_failures, mail_outbox
 from webhookd.store.database import Database
 from webhookd.store.mail_outbox import ClaimedMail
@@ -150,7 +150,7 @@ class OutboxRelay:
             results, left = given_up(results), ()
             details = [item.detail for item in results if item.result is MailResult.GIVEN_UP]
             self._log_given_up(alert.mail, tries, details[0])
-            ALERTS_SENT.inc(MailResult.GIVEN_UP, by=len(details))
+            MAILS.inc(MailResult.GIVEN_UP, by=len(details))
         self._to_record.append((alert, results, now))
         if not left:
             return None
@@ -215,7 +215,7 @@ class OutboxRelay:
         with self._database.transaction() as session:
             mail_outbox.give_up(session, claimed, detail, self._clocks.wall())
         self._log_given_up(claimed.mail, claimed.tries, detail)
-        ALERTS_SENT.inc(MailResult.GIVEN_UP, by=len(claimed.mail.recipients))
+        MAILS.inc(MailResult.GIVEN_UP, by=len(claimed.mail.recipients))
 
     @staticmethod
     def _log_given_up(mail: Mail, tries: int, detail: str) -> None:
@@ -231,7 +231,7 @@ class OutboxRelay:
         self._set_server_state(None)
         for item in results:
             if item.result in {MailResult.DELIVERED, MailResult.REFUSED}:
-                ALERTS_SENT.inc(item.result)
+                MAILS.inc(item.result)
         return results
 
     @staticmethod

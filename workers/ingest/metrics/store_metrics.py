@@ -5,7 +5,7 @@ from math import inf
 from webhookd import logs
 from webhookd.clock import WallClock
 from webhookd.errors import StoreUnavailable
-from webhookd.metrics.catalogue.ingest import ALERTS_WAITING, API_KEY_EXPIRY, SIGNING_SECRET_EXPIRY
+from webhookd.metrics.catalogue.ingest import API_KEY_EXPIRY, MAILS_WAITING, SIGNING_SECRET_EXPIRY
 from webhookd.store import api_keys, mail_outbox, signing_secrets
 from webhookd.store.database import Database
 
@@ -28,7 +28,7 @@ class StoreMetrics:
         now = self._wall_clock()
         try:
             with self._database.transaction() as session:
-                ALERTS_WAITING.set(mail_outbox.waiting(session))
+                MAILS_WAITING.set(mail_outbox.waiting(session))
                 if abs(now - self._expiries_at) >= EXPIRIES_S:  # also after the clock was set back
                     API_KEY_EXPIRY.set(api_keys.first_expiry(session, now) or 0.0)
                     SIGNING_SECRET_EXPIRY.set(signing_secrets.first_expiry(session, now) or 0.0)
