@@ -12,8 +12,8 @@ API, ingest and workers serve metrics at `GET /metrics`, as Prometheus text or a
 watch.
 
 A histogram has three series, whose names end with `_bucket`, `_sum` and `_count`. A counter begins at 0 when its
-process starts: use `rate()` or `increase()`. Most series with labels are there from their
-first event on; some counters begin at 0.
+process starts: use `rate()` or `increase()`. Most series with labels are there from their first event on;
+some counters begin at 0.
 
 Besides these, each of them has the metrics of Prometheus' own client: its memory, CPU time, open files, start time and
 garbage collections. The API has several worker processes, and one of them serves the metrics of all: memory (what they
