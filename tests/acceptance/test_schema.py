@@ -40,7 +40,7 @@ def started(folder: Path) -> Iterator[dict[str, CommandProcess]]:
 def errors(process: CommandProcess) -> list[str]:
     """What it says at the level of errors; each line of its output is a JSON object."""
     lines = [json.loads(line) for line in process.output.splitlines()]
-    return [line["detail"] for line in lines if line["level"] == "error"]
+    return [line.get("detail", str(line)) for line in lines if line["level"] == "error"]
 
 
 def test_processes_refuse_a_database_without_tables(tmp_path: Path) -> None:
