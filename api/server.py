@@ -119,7 +119,7 @@ class ChosenWorker:
         if not any(other.age == self._chosen for other in master.WORKERS.values()):
             self._chosen = worker.age
         if self._metrics is not None:
-            self._metrics.number(master, worker)
+            self._metrics.assign_number(master, worker)
 
     def start(self, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
         """Start in the chosen worker process what it does; called when it can answer requests."""

@@ -49,7 +49,7 @@ class SharedMetrics:
         self._master = os.getpid()
         self._server: MetricsServer | None = None
 
-    def number(self, master: Arbiter, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+    def assign_number(self, master: Arbiter, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
         """Give a worker process the first number that no running one has; called before the fork."""
         taken = {other.metrics_number for other in master.WORKERS.values()}
         worker.metrics_number = next(number for number in count(1) if number not in taken)

@@ -54,7 +54,7 @@ class EmbeddedService:
             self._edges,
             self._process.app,
             lambda error: setattr(self, "mismatch", error),
-            self._metrics,
+            self._metrics.sources,
         )
         self._started = False
         app = create_app(

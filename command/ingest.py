@@ -40,7 +40,7 @@ def ingest() -> None:
     start_or_exit(schema)
 
     metrics = MetricsServer(settings, frozenset({Process.INGEST}))
-    process = IngestProcess(settings, edges, build_celery(settings), end, metrics)
+    process = IngestProcess(settings, edges, build_celery(settings), end, metrics.sources)
     metrics.start()
     process.start()
     shutdown.wait()

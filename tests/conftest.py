@@ -13,9 +13,8 @@ from stack.errors import NotStarted
 from stack.pgbouncer import PgBouncer
 from stack.service_group import ServiceGroup
 from tests.harness.file_order import FileScheduling, in_running_order
-from tests.harness.live_metrics import LiveMetrics
 from tests.harness.measured_coverage import unmeasured, unmeasured_collection
-from tests.harness.metrics import exposed
+from tests.harness.metrics import LiveMetrics, exposed
 from tests.harness.services import SERVICES, missing_service, required_service
 
 FIXTURE_OF_SERVICE = {"kafka": "kafka_bootstrap", "redis": "redis_url", "postgres": "postgres_url"}
@@ -141,8 +140,8 @@ def _logs_are_not_configured() -> Iterator[None]:
 @pytest.fixture
 def live_metrics() -> Iterator[LiveMetrics]:
     """The metrics that this test's own code counts, from now on."""
-    with exposed() as (read, exposition):
-        yield LiveMetrics(read, exposition)
+    with exposed() as live:
+        yield live
 
 
 @pytest.fixture(scope="session")

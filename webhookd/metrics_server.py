@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from webhookd import __version__, logs
 from webhookd.metrics.catalogue.services import BUILD_INFO
 from webhookd.metrics.declaration import Process
-from webhookd.metrics.exposition import Exposition, Source, Sources
+from webhookd.metrics.exposition import Exposition, SampleSources
 from webhookd.metrics.scrape_application import scrape_application
 from webhookd.settings import Settings
 
@@ -50,7 +50,7 @@ class MetricsServer:
         retry_s: float = RETRY_S,
     ) -> None:
         self._address = settings.metrics_bind
-        self._exposition = Exposition(processes, _incomplete) if self._address else None
+        self._exposition = Exposition(processes, _log_incomplete) if self._address else None
         self._registry = registry
         self._listener = listener
         self._retry_s = retry_s
@@ -63,22 +63,18 @@ class MetricsServer:
         """Set when it has begun to listen; for tests."""
 
     @property
-    def sources(self) -> Sources | None:
+    def sources(self) -> SampleSources | None:
         """Where the parts of the process add their sources; None while metrics are off, so that they count nothing."""
         return self._exposition
-
-    def add_source(self, source: Source) -> None:
-        """Serve the samples of a source, too."""
-        if self._exposition is not None:
-            self._exposition.add_source(source)
 
     def start(self) -> None:
         """Start the thread; returns at once."""
         if self._exposition is not None:
             for process in self._processes:
                 BUILD_INFO.set(1, __version__, process, platform.python_version())
+            application = scrape_application(self._registry or self._exposition.registry, _log_incomplete)
             self._stopper, stopping = socket.socketpair()
-            self._thread = threading.Thread(target=self._run, args=(stopping,), name="metrics", daemon=True)
+            self._thread = threading.Thread(target=self._run, args=(application, stopping), name="metrics", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -89,14 +85,14 @@ class MetricsServer:
         if self._exposition is not None:
             self._exposition.close()
 
-    def _run(self, stopping: socket.socket) -> None:
+    def _run(self, application: WSGIApplication, stopping: socket.socket) -> None:
         with stopping, DefaultSelector() as selector:
             selector.register(stopping, EVENT_READ)
             while (listener := self._listener or listen(self._address)) is None:
                 _log.warning("metrics_not_served", code="metrics_not_served", address=self._address)
                 if selector.select(self._retry_s):
                     return
-            with _Server(listener, self._application()) as server:
+            with _Server(listener, application) as server:
                 self._serve(server, selector)
 
     def _serve(self, server: WSGIServer, selector: DefaultSelector) -> None:
@@ -106,12 +102,6 @@ class MetricsServer:
         self.listening.set()
         while all(key.fileobj is server for key, _ in selector.select()):
             server.handle_request()
-
-    def _application(self) -> WSGIApplication:
-        registry = self._registry
-        if registry is None and self._exposition is not None:
-            registry = self._exposition.registry
-        return scrape_application(registry or CollectorRegistry(), _incomplete)
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -149,7 +139,7 @@ def listen(bind: str) -> socket.socket | None:
 
     Another process that gets the socket by a fork may serve it as well.
     """
-    host, ports = addresses(bind)
+    host, ports = host_and_ports(bind)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in ports:
         try:
@@ -159,7 +149,7 @@ def listen(bind: str) -> socket.socket | None:
     return None
 
 
-def addresses(bind: str) -> tuple[str, Iterable[int]]:
+def host_and_ports(bind: str) -> tuple[str, Iterable[int]]:
     """Return the host and the ports of a setting like `127.0.0.1:9464-9495`, in the order in which they are tried."""
     host, _, ports = bind.rpartition(":")
     first, _, last = ports.partition("-")
@@ -170,5 +160,5 @@ def _shown(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _incomplete(error: Exception) -> None:
+def _log_incomplete(error: Exception) -> None:
     _log.error("metrics_incomplete", code="metrics_incomplete", exc_info=error)

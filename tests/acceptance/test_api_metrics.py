@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.api_with_metrics import MeasuredApi, measured_api
 from tests.harness.databases import new_database
-from tests.harness.measured_api import MeasuredApi, measured_api
+from tests.harness.metrics import Scrape
 from tests.harness.pipeline import until
 from webhookd.store import migrating
 
@@ -47,46 +48,48 @@ def test_requests_of_both_worker_processes_are_summed(api: MeasuredApi) -> None:
     with api.frozen(second):
         assert [api.ask() for _ in range(4)] == [200] * 4
         assert api.send(b"GET nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
-        assert api.value(REQUESTS, **LISTED) == 7  # the process that serves reads what the frozen one has written
-    assert api.value(DURATIONS, operation="listSubscriptions") == 7
-    assert api.value(REQUESTS, operation="unknown", status="404") == 1
-    assert api.value(REFUSED, status="400") == 1
-    assert api.value("webhookd_api_requests_open") == 0
-    names = {name for name, _ in api.series()}
+        assert (
+            api.scrape().value(REQUESTS, **LISTED) == 7
+        )  # the process that serves reads what the frozen one has written
+    scraped = api.scrape()
+    assert scraped.value(DURATIONS, operation="listSubscriptions") == 7
+    assert scraped.value(REQUESTS, operation="unknown", status="404") == 1
+    assert scraped.value(REFUSED, status="400") == 1
+    assert scraped.value("webhookd_api_requests_open") == 0
+    names = {sample.name for sample in scraped.samples}
     assert {"webhookd_build_info", "process_cpu_seconds_total", "python_gc_collections_total"} <= names
 
 
 def test_memory_is_that_of_all_processes(api: MeasuredApi) -> None:
-    assert api.value("process_resident_memory_bytes") > 2 * min(map(resident_bytes, api.workers))
-    assert api.value("process_open_fds") > sum(map(open_files, api.workers))
+    scraped = api.scrape()
+    assert scraped.total("process_resident_memory_bytes") > 2 * min(map(resident_bytes, api.workers))
+    assert scraped.total("process_open_fds") > sum(map(open_files, api.workers))
 
 
 def test_after_a_kill_the_successor_serves_and_no_counter_goes_down(api: MeasuredApi) -> None:
     directory = api.directory()
     [address] = api.addresses
-    asked = api.value(REQUESTS, **LISTED)
+    asked = api.scrape().total(REQUESTS, **LISTED)
     for kill in range(1, 4):
-        before = api.series()
+        before = counters(api.scrape())
         os.kill(serving(directory), signal.SIGKILL)
         api.until_served(1 + kill)
-        after = api.series()
-        counters = {one for one in before if one[0].endswith(("_total", "_count", "_bucket", "_sum"))}
-        fallen = {one for one in counters if after.get(one, 0.0) < before[one] and not one[0].startswith("python_gc")}
-        assert fallen == set()
+        after = counters(api.scrape())
+        assert {series for series, value in before.items() if after.get(series, 0.0) < value} == set()
         assert api.ask() == 200
-        assert api.value(REQUESTS, **LISTED) == asked + kill
+        assert api.scrape().value(REQUESTS, **LISTED) == asked + kill
         assert {file.stem.rpartition("_")[2] for file in directory.iterdir()} == {"1", "2"}
     assert set(api.addresses) == {address}
 
 
 def test_new_worker_processes_after_sighup_go_on_counting_at_the_same_port(api: MeasuredApi) -> None:
-    asked, times, started = api.value(REQUESTS, **LISTED), len(api.addresses), len(api.workers)
+    asked, times, started = api.scrape().total(REQUESTS, **LISTED), len(api.addresses), len(api.workers)
     api.process.send(signal.SIGHUP)
     until(lambda: api.process.output.count("Worker exiting") >= 2, "the former worker processes have ended")
     api.until_served(times + 1)
     assert len(api.workers) == started + 2
     assert api.ask() == 200
-    assert api.value(REQUESTS, **LISTED) == asked + 1
+    assert api.scrape().value(REQUESTS, **LISTED) == asked + 1
     assert len(set(api.addresses)) == 1
 
 
@@ -114,6 +117,15 @@ def test_without_an_address_nothing_is_recorded(database_url: str) -> None:
         assert api.ask() == 200
         assert api.directories() == []
         assert api.addresses == []
+
+
+def counters(scraped: Scrape) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """What must not go down, by series; garbage collections are those of the process that serves."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for sample in scraped.samples
+        if sample.name.endswith(("_total", "_count", "_bucket", "_sum")) and not sample.name.startswith("python_gc")
+    }
 
 
 def resident_bytes(pid: int) -> int:

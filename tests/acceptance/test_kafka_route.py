@@ -129,18 +129,17 @@ def produce(pipeline: Pipeline, topics: dict[str, str]) -> None:
 
 def logged_for(pipeline: Pipeline, name: str, event: str) -> list[str]:
     """The subscriptions in a process' log lines with this event, in order."""
-    lines = [json.loads(line) for line in pipeline.log(name).splitlines() if f'"event":"{event}"' in line]
-    return [line["subscription"] for line in lines]
+    return [line["subscription"] for line in pipeline.lines(name) if line["event"] == event]
 
 
 def runs(pipeline: Pipeline, name: str) -> set[str]:
     """The subscriptions that a process runs now, from its log."""
     running: list[str] = []
-    for line in pipeline.log(name).splitlines():
-        if '"event":"subscription_started"' in line:
-            running.append(json.loads(line)["subscription"])
-        elif '"event":"subscription_stopped"' in line:
-            running.remove(json.loads(line)["subscription"])
+    for line in pipeline.lines(name):
+        if line["event"] == "subscription_started":
+            running.append(line["subscription"])
+        elif line["event"] == "subscription_stopped":
+            running.remove(line["subscription"])
     return set(running)
 
 

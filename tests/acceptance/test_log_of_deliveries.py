@@ -4,7 +4,6 @@ Oracles: the requests that the receiver got, the table of docs/reference/log-eve
 every line. Real: every process and every service.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -31,21 +30,14 @@ def pipeline(start_pipeline: Starts) -> Iterator[Pipeline]:
         yield running
 
 
-def lines_of(pipeline: Pipeline, name: str) -> list[dict[str, Any]]:
-    """The complete lines of a process, parsed."""
-    return [json.loads(line) for line in pipeline.log(name).splitlines(keepends=True) if line.endswith("\n")]
-
-
 def ends_of(pipeline: Pipeline, id_: str, events: list[str]) -> list[dict[str, Any]]:
     """The worker's lines about ended deliveries of a subscription."""
-    return [
-        line for line in lines_of(pipeline, "worker") if line.get("subscription") == id_ and line["event"] in events
-    ]
+    return [line for line in pipeline.lines("worker") if line.get("subscription") == id_ and line["event"] in events]
 
 
 def count_of(pipeline: Pipeline, name: str, event: str) -> int:
     """How often a process has logged the event."""
-    return sum(line["event"] == event for line in lines_of(pipeline, name))
+    return sum(line["event"] == event for line in pipeline.lines(name))
 
 
 def failing_once() -> Callable[[Request], bytes]:
@@ -80,7 +72,7 @@ def test_line_of_a_delivery_says_what_the_receiver_got(pipeline: Pipeline) -> No
 
 
 def test_line_of_a_delivery_has_the_documented_fields(pipeline: Pipeline) -> None:
-    lines = [line for line in lines_of(pipeline, "worker") if line["event"] in ENDED]
+    lines = [line for line in pipeline.lines("worker") if line["event"] in ENDED]
     assert {line["event"] for line in lines} == set(ENDED)
     for line in lines:
         always, sometimes = line_fields(PAGE, line["event"])
@@ -90,7 +82,7 @@ def test_line_of_a_delivery_has_the_documented_fields(pipeline: Pipeline) -> Non
 
 
 def test_level_of_a_module_counts_for_it_alone(pipeline: Pipeline) -> None:
-    lines = lines_of(pipeline, "ingest")
+    lines = pipeline.lines("ingest")
     assert "settings" in {line["event"] for line in lines}  # at info, of another module
     assert [
         line for line in lines if line.get("module", "").startswith("workers.ingest") and line["level"] == "info"
@@ -114,9 +106,9 @@ def test_signal_switches_each_process_to_debug_and_back(pipeline: Pipeline) -> N
             until(partial(has_ended, pipeline, id_, number), "the delivery has its line")
             attempts.append(count_of(pipeline, "worker", "attempt") - before)
     assert attempts == [1, 0]
-    assert [line["by"] for line in lines_of(pipeline, "ingest") if line["event"] == "debug_switched_off"] == ["signal"]
+    assert [line["by"] for line in pipeline.lines("ingest") if line["event"] == "debug_switched_off"] == ["signal"]
     assert pipeline.ask("GET", "/ready")  # the same API answers: gunicorn has not started a second one
-    assert sum("Starting gunicorn" in line["event"] for line in lines_of(pipeline, "api")) == 1
+    assert sum("Starting gunicorn" in line["event"] for line in pipeline.lines("api")) == 1
 
 
 def test_debug_ends_by_itself_and_a_share_of_the_deliveries_is_logged(pipeline: Pipeline) -> None:
@@ -131,7 +123,7 @@ def test_debug_ends_by_itself_and_a_share_of_the_deliveries_is_logged(pipeline: 
         until(partial(has_logged, pipeline, "worker-2", "attempt_failed", 1), "the failed attempt is logged")
     pipeline.switch_debug("worker-2")
     until(partial(has_logged, pipeline, "worker-2", "debug_switched_off", 1), "debug ends")
-    assert [line["by"] for line in lines_of(pipeline, "worker-2") if line["event"] == "debug_switched_off"] == ["time"]
+    assert [line["by"] for line in pipeline.lines("worker-2") if line["event"] == "debug_switched_off"] == ["time"]
     assert pipeline.terminate("worker-2") == 0
     assert count_of(pipeline, "worker-2", "delivered") == 0
 

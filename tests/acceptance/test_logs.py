@@ -5,7 +5,6 @@ of stdout and stderr, the receiver, and the exit codes. Real: every process and 
 a relay, which is closed at first.
 """
 
-import json
 import os
 import pty
 import select
@@ -92,13 +91,9 @@ class Scene:
         self.relays = relays
         self.screen = screen
 
-    def lines(self, name: str) -> list[dict[str, Any]]:
-        """The complete lines of a process so far, parsed."""
-        return [json.loads(line) for line in self.pipeline.log(name).splitlines(keepends=True) if line.endswith("\n")]
-
     def events(self, name: str) -> list[str]:
         """The events of those lines."""
-        return [line["event"] for line in self.lines(name)]
+        return [line["event"] for line in self.pipeline.lines(name)]
 
     def until_services_logged(self, event: str) -> None:
         """Wait until each process has logged the event about each service that it waits for."""
@@ -106,7 +101,7 @@ class Scene:
             until(partial(self._has_logged, name, event, wanted), f"{name} logs {event}")
 
     def _has_logged(self, name: str, event: str, services: set[str]) -> bool:
-        return services <= {line["service"] for line in self.lines(name) if line["event"] == event}
+        return services <= {line["service"] for line in self.pipeline.lines(name) if line["event"] == event}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +138,8 @@ def scene(kafka_bootstrap: str, redis_url: str, tmp_path_factory: pytest.TempPat
 def test_each_process_says_once_what_it_waits_for(scene: Scene) -> None:
     scene.until_services_logged("waiting_for_service")
     said = {
-        name: sorted(line["service"] for line in scene.lines(name) if line.get("since_s") == 0.0) for name in WAITS_FOR
+        name: sorted(line["service"] for line in scene.pipeline.lines(name) if line.get("since_s") == 0.0)
+        for name in WAITS_FOR
     }
     assert said == {name: sorted(services) for name, services in WAITS_FOR.items()}
 
@@ -151,7 +147,7 @@ def test_each_process_says_once_what_it_waits_for(scene: Scene) -> None:
 def test_absent_services_cause_few_lines_and_no_traceback(scene: Scene) -> None:
     for name in WAITS_FOR:
         until(partial(has_reminder, scene, name), f"{name} says again what it waits for")
-    counts = {name: sum(not is_reminder(line) for line in scene.lines(name)) for name in WAITS_FOR}
+    counts = {name: sum(not is_reminder(line) for line in scene.pipeline.lines(name)) for name in WAITS_FOR}
     assert {name: count for name, count in counts.items() if count > LINES[name]} == {}
     assert [name for name in WAITS_FOR if "Traceback" in scene.pipeline.log(name)] == []
 
@@ -186,11 +182,11 @@ def test_first_signal_is_logged_and_the_end(scene: Scene) -> None:
     for name in WAITS_FOR:
         events = [event for event in scene.events(name) if event in {f"{name}_ready", "stopping", "stopped"}]
         assert events == [f"{name}_ready", "stopping", "stopped"]
-    assert {line["budget_s"] for line in scene.lines("ingest") if line["event"] == "stopping"} == {20.0}
+    assert {line["budget_s"] for line in scene.pipeline.lines("ingest") if line["event"] == "stopping"} == {20.0}
 
 
 def test_every_line_has_event_level_and_time_and_no_password(scene: Scene) -> None:
-    lines = [(name, line) for name in WAITS_FOR for line in scene.lines(name)]
+    lines = [(name, line) for name in WAITS_FOR for line in scene.pipeline.lines(name)]
     assert [found for found in lines if not {"event", "level", "timestamp"} <= found[1].keys()] == []
     assert [name for name in WAITS_FOR if PASSWORD in scene.pipeline.log(name)] == []
 
@@ -202,7 +198,7 @@ def has_event(scene: Scene, name: str, event: str) -> bool:
 
 def has_reminder(scene: Scene, name: str) -> bool:
     """Whether the process has said a second time what it waits for."""
-    return any(map(is_reminder, scene.lines(name)))
+    return any(map(is_reminder, scene.pipeline.lines(name)))
 
 
 def is_reminder(line: Mapping[str, Any]) -> bool:

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 from tests.closure.findings import told
 from tests.harness.deployed_files import dashboards, expressions, rules
+from tests.harness.promql import read
 from webhookd.errors import WebhookdError
 from webhookd.metrics.catalogue.contents import METRICS
 from webhookd.metrics.declaration import Process
 
-SELECTOR = re.compile(r"(webhookd_\w+)\{([^}]*)\}")
-MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
 CLASSES_OF_STATUS = {"5.."}
 
 
@@ -27,12 +26,11 @@ def error_codes() -> Iterator[str]:
 
 
 def matched() -> Iterator[tuple[str, str, str]]:
-    """The metric, the label and each value of every selector."""
+    """The metric, the label and each value of every selector; series that a rule records are left out."""
     texts = [*(str(rule["expr"]) for rule in rules())]
     texts += [text for dashboard in dashboards().values() for text in expressions(dashboard)]
-    for name, matchers in SELECTOR.findall(" ".join(texts)):
-        for label, _, values in MATCHER.findall(matchers):
-            yield from ((name, label, value) for value in values.split("|"))
+    for name, labels in (item for text in texts for item in read(text).matched.items() if ":" not in item[0]):
+        yield from ((name, label, value) for label, values in labels.items() for value in values)
 
 
 def known(name: str, label: str) -> set[str]:

@@ -5,16 +5,14 @@ checks that docs/reference/metrics.md is generated, and import-linter who may im
 """
 
 import ast
-import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from tests.closure.findings import told
-from tests.closure.promql import Read, read
+from tests.harness.deployed_files import content, files, mappings, rules
+from tests.harness.promql import Read, read
 from webhookd.metrics.catalogue import api, ingest, records, services, worker
 from webhookd.metrics.catalogue.contents import METRICS
 from webhookd.metrics.declaration import Metric, Process, Sampled
@@ -26,7 +24,6 @@ CATALOGUE_NAME = "webhookd.metrics.catalogue"
 DECLARATION = "webhookd.metrics.declaration"
 KINDS = {"Counter", "Gauge", "Histogram", "Sampled"}
 
-DEPLOY = ROOT / "deploy"
 PAGES = [path for path in (ROOT / "docs" / "how-to").glob("*.md") if path.stem in {"monitor", "runbooks"}]
 TARGET_LABELS = {"job", "instance"}
 """Labels that Prometheus itself adds to every series."""
@@ -110,26 +107,9 @@ def labels_by_series() -> dict[str, set[str]]:
     return found
 
 
-def deployed() -> list[Path]:
-    return sorted(path for path in DEPLOY.rglob("*") if path.suffix in {".yml", ".yaml", ".json"})
-
-
-def content(path: Path) -> object:
-    text = path.read_text(encoding="utf-8")
-    return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-
-
-def mappings(node: object) -> Iterator[Mapping[str, object]]:
-    """Every mapping in a file."""
-    if isinstance(node, dict):
-        yield node
-    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from mappings(child)
-
-
 def expressions() -> Iterator[tuple[str, Read]]:
     """Every expression in deploy/ with its place."""
-    for path in deployed():
+    for path in files():
         texts = [mapping[key] for mapping in mappings(content(path)) for key in EXPRESSIONS & mapping.keys()]
         for text in texts:
             if isinstance(text, str) and text:
@@ -138,8 +118,7 @@ def expressions() -> Iterator[tuple[str, Read]]:
 
 def recorded() -> dict[str, Read]:
     """What the expressions of the recording rules read, by the names that they record."""
-    rules = (mapping for path in deployed() for mapping in mappings(content(path)) if "record" in mapping)
-    return {str(rule["record"]): read(str(rule["expr"])) for rule in rules}
+    return {str(rule["record"]): read(str(rule["expr"])) for rule in rules() if "record" in rule}
 
 
 def known_series() -> dict[str, set[str]]:
@@ -163,7 +142,7 @@ def test_each_expression_names_labels_that_exist() -> None:
         f"{place}\n    {series} has no label {label}"
         for place, what in expressions()
         for series, labels in what.matched.items()
-        for label in labels - known.get(series, labels)
+        for label in labels.keys() - known.get(series, labels.keys())
     ]
     for place, what in expressions():
         allowed = set().union(TARGET_LABELS, *(known.get(one, set()) for one in what.series))
@@ -175,7 +154,7 @@ def test_each_name_in_deploy_and_in_the_pages_exists() -> None:
     names = {*labels_by_series(), *(metric.name for metric in METRICS)}
     unknown = [
         f"{path.relative_to(ROOT)}: {name}"
-        for path in (*deployed(), *PAGES)
+        for path in (*files(), *PAGES)
         for name in re.findall(r"(?<![\w:])webhookd_[a-z0-9_]*[a-z0-9](?![\w:])", path.read_text(encoding="utf-8"))
         if name not in names
     ]
@@ -183,5 +162,5 @@ def test_each_name_in_deploy_and_in_the_pages_exists() -> None:
 
 
 def test_each_recording_rule_has_one_name() -> None:
-    rules = [mapping["record"] for path in deployed() for mapping in mappings(content(path)) if "record" in mapping]
-    assert sorted(set(map(str, rules))) == sorted(map(str, rules))
+    names = [str(rule["record"]) for rule in rules() if "record" in rule]
+    assert sorted(set(names)) == sorted(names)

@@ -9,7 +9,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from tests.harness.dead_letters import dead_letter
 from tests.harness.kafka_admin import admin_of
-from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import LiveMetrics
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection

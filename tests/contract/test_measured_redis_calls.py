@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.coordination import REPLY, ref
 from tests.harness.lanes import accumulator, fill
-from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import LiveMetrics
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.edges.redis_coordination import RedisCoordination

@@ -15,10 +15,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
-from tests.harness.log_lines import PATIENCE_S, LogLines, log_lines
+from tests.harness.captured_lines import PATIENCE_S, CapturedLines, captured_lines
 from webhookd.metrics.catalogue.ingest import LEASES_EXPIRED
 from webhookd.metrics.declaration import EVERY
-from webhookd.metrics.tally import Sample
+from webhookd.metrics.samples import Sample
 from webhookd.metrics_server import MetricsServer, listen
 from webhookd.settings import Settings
 
@@ -37,13 +37,13 @@ def started(server: MetricsServer) -> MetricsServer:
 
 
 @pytest.fixture
-def lines() -> Iterator[LogLines]:
-    with log_lines() as kept:
+def lines() -> Iterator[CapturedLines]:
+    with captured_lines() as kept:
         yield kept
 
 
 @pytest.fixture
-def server(lines: LogLines) -> Iterator[MetricsServer]:
+def server(lines: CapturedLines) -> Iterator[MetricsServer]:
     del lines
     running = started(new_server())
     yield running
@@ -118,7 +118,7 @@ def test_a_client_that_leaves_hurts_nobody(server: MetricsServer, capfd: pytest.
     assert capfd.readouterr().err == ""
 
 
-def test_it_serves_ipv6(lines: LogLines) -> None:
+def test_it_serves_ipv6(lines: CapturedLines) -> None:
     server = started(new_server("[::1]:0"))
     assert ask(server.port, host="::1")[0].status == 200
     assert lines.wait_for("metrics_served")["address"] == f"[::1]:{server.port}"
@@ -146,7 +146,7 @@ def test_the_second_process_of_a_range_takes_the_next_port(server: MetricsServer
         assert first < taken.getsockname()[1] <= first + 20
 
 
-def test_a_taken_port_is_tried_again_until_it_is_free(lines: LogLines) -> None:
+def test_a_taken_port_is_tried_again_until_it_is_free(lines: CapturedLines) -> None:
     taken = socket.create_server(("127.0.0.1", 0))
     port = taken.getsockname()[1]
     server = new_server(f"127.0.0.1:{port}", retry_s=0.01)
@@ -161,7 +161,7 @@ def test_a_taken_port_is_tried_again_until_it_is_free(lines: LogLines) -> None:
     server.stop()
 
 
-def test_stop_does_not_wait_for_a_port(lines: LogLines) -> None:
+def test_stop_does_not_wait_for_a_port(lines: CapturedLines) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = new_server(f"127.0.0.1:{taken.getsockname()[1]}", retry_s=3600.0)
         server.start()
@@ -170,19 +170,20 @@ def test_stop_does_not_wait_for_a_port(lines: LogLines) -> None:
     assert not server.listening.is_set()
 
 
-def test_without_an_address_nothing_is_served(lines: LogLines) -> None:
+def test_without_an_address_nothing_is_served(lines: CapturedLines) -> None:
     server = new_server("")
     server.start()
-    server.add_source(list)
     server.stop()
+    assert server.sources is None
     assert (server.port, lines.of("metrics_served"), lines.of("metrics_not_served")) == (0, [], [])
 
 
-def test_a_source_that_fails_is_logged_and_the_rest_served(server: MetricsServer, lines: LogLines) -> None:
+def test_a_source_that_fails_is_logged_and_the_rest_served(server: MetricsServer, lines: CapturedLines) -> None:
     def broken() -> list[Sample]:
         raise LookupError("no lane")
 
-    server.add_source(broken)
+    assert server.sources is not None
+    server.sources.add_source(broken)
     answer, body = ask(server.port)
     assert answer.status == 200
     assert "webhookd_leases_expired_total" in values(body)
@@ -190,7 +191,7 @@ def test_a_source_that_fails_is_logged_and_the_rest_served(server: MetricsServer
     assert (line["log_level"], str(line["exc_info"])) == ("error", "no lane")
 
 
-def test_a_reading_that_fails_is_logged_and_answered(lines: LogLines, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_reading_that_fails_is_logged_and_answered(lines: CapturedLines, capfd: pytest.CaptureFixture[str]) -> None:
     class Broken(Collector):
         """Cannot be read."""
 
@@ -208,5 +209,5 @@ def test_a_reading_that_fails_is_logged_and_answered(lines: LogLines, capfd: pyt
     server.stop()
 
 
-def test_the_address_that_is_logged_is_the_one_to_ask(server: MetricsServer, lines: LogLines) -> None:
+def test_the_address_that_is_logged_is_the_one_to_ask(server: MetricsServer, lines: CapturedLines) -> None:
     assert lines.wait_for("metrics_served")["address"] == f"127.0.0.1:{server.port}"

@@ -7,7 +7,7 @@ from tests.harness.otlp_receiver import OtlpReceiver, ids, linked, values
 from tests.harness.pipeline import until
 from tests.harness.spans import PARENT
 from webhookd import __version__
-from webhookd.edges.trace_context import parent_of, remote_context
+from webhookd.edges.trace_context import remote_context, traceparent_of
 from webhookd.edges.trace_export import EXPORT_S
 from webhookd.edges.tracing import Tracing, build_tracing
 from webhookd.settings import Settings
@@ -28,7 +28,7 @@ def test_collector_gets_the_span_its_links_and_the_service() -> None:
         span = sent.tracer.start_span(
             "deliver orders", kind=SpanKind.CONSUMER, attributes={"n": 1}, links=[Link(remote_context(PARENT))]
         )
-        parent = parent_of(span)
+        parent = traceparent_of(span)
         span.end()
         sent.stop(PATIENCE_S)
     (got,) = collector.spans

@@ -1,7 +1,7 @@
 """The files in deploy/, parsed: the rules of Prometheus, their tests, and Grafana's dashboards."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,28 @@ RULES = PROMETHEUS / "rules.yml"
 TESTS_OF_RULES = PROMETHEUS / "rules_test.yml"
 
 
+def files() -> list[Path]:
+    """Every file of YAML or JSON."""
+    return sorted(path for path in DEPLOY.rglob("*") if path.suffix in {".yml", ".yaml", ".json"})
+
+
+def content(path: Path) -> Any:  # noqa: ANN401 - YAML or JSON
+    """What is in a file, parsed."""
+    text = path.read_text(encoding="utf-8")
+    return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+
+
+def mappings(node: object) -> Iterator[Mapping[str, object]]:
+    """Every mapping in the content of a file."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from mappings(child)
+
+
 def rules() -> list[dict[str, Any]]:
     """Every rule, recording rules and alerts."""
-    return [rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
+    return [rule for group in content(RULES)["groups"] for rule in group["rules"]]
 
 
 def alerts() -> list[dict[str, Any]]:
@@ -26,13 +45,12 @@ def alerts() -> list[dict[str, Any]]:
 
 def rule_tests() -> list[dict[str, Any]]:
     """Every unit test of an alert: its name, the time, and the alerts that are expected then."""
-    groups = yaml.safe_load(TESTS_OF_RULES.read_text(encoding="utf-8"))["tests"]
-    return [test for group in groups for test in group["alert_rule_test"]]
+    return [test for group in content(TESTS_OF_RULES)["tests"] for test in group["alert_rule_test"]]
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
     """Every dashboard by the name of its file."""
-    return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(GRAFANA.glob("*.json"))}
+    return {path.name: content(path) for path in sorted(GRAFANA.glob("*.json"))}
 
 
 def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from prometheus_client.samples import Sample
 
 from tests.harness.pipeline import Pipeline, until
 from webhookd.metrics.declaration import EVERY
-from webhookd.metrics.exposition import Exposition
+from webhookd.metrics.exposition import Exposition, Source
 
 TIMEOUT_S = 30.0
 """For a busy machine."""
@@ -56,13 +56,28 @@ def scrape_address(address: str) -> Scrape:
         return parsed(response.read().decode())
 
 
+class LiveMetrics:
+    """The metrics of the test's own process, as if this were API, ingest and worker."""
+
+    def __init__(self, exposition: Exposition) -> None:
+        self._exposition = exposition
+
+    def read(self) -> Scrape:
+        """The values of the moment."""
+        return parsed(generate_latest(self._exposition.registry).decode())
+
+    def add_source(self, source: Source) -> None:
+        """Serve the samples of a source, too."""
+        self._exposition.add_source(source)
+
+
 @contextmanager
-def exposed() -> Iterator[tuple[Callable[[], Scrape], Exposition]]:
-    """Serve the metrics of every kind of process in this one; the function reads them. A source may be added."""
+def exposed() -> Iterator[LiveMetrics]:
+    """Count and serve everything in this process. No source may fail."""
     errors: list[Exception] = []
     exposition = Exposition(EVERY, errors.append)
     try:
-        yield lambda: parsed(generate_latest(exposition.registry).decode()), exposition
+        yield LiveMetrics(exposition)
     finally:
         exposition.close()
     assert not errors
@@ -76,8 +91,13 @@ def parsed(text: str) -> Scrape:
 
 def served_at(log: str) -> str:
     """The address in the last `metrics_served` of a log; empty without any."""
-    addresses = list(_addresses(log))
+    addresses = addresses_served(log)
     return addresses[-1] if addresses else ""
+
+
+def addresses_served(log: str) -> list[str]:
+    """The addresses in all `metrics_served` of a log, in order."""
+    return [str(json.loads(line)["address"]) for line in log.splitlines() if '"event":"metrics_served"' in line]
 
 
 def wait_metric(pipeline: Pipeline, process: str, holds: Callable[[Scrape], bool], what: str) -> Scrape:
@@ -90,9 +110,3 @@ def wait_metric(pipeline: Pipeline, process: str, holds: Callable[[Scrape], bool
 
     until(reached, what)
     return seen[-1]
-
-
-def _addresses(log: str) -> Iterator[str]:
-    for line in log.splitlines():
-        if '"event":"metrics_served"' in line:
-            yield str(json.loads(line)["address"])

@@ -1,5 +1,6 @@
 """The whole service as real processes on real parts: api, ingest and workers started as a user would."""
 
+import json
 import os
 import signal
 import sys
@@ -148,6 +149,10 @@ class Pipeline:
         """What a process has logged."""
         file = self._folder / f"{name}.log"
         return file.read_text() if file.exists() else ""
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """The complete lines that a process has logged so far, parsed; it must log JSON."""
+        return [json.loads(line) for line in self.log(name).splitlines(keepends=True) if line.endswith("\n")]
 
     def take_stuck_iterations(self) -> list[str]:
         """The iterations in which an ingest loop was stuck for a second, since the last call."""

@@ -251,12 +251,12 @@ def test_rejected_mail_is_given_up_and_the_next_is_sent(
     database: Database, mailer: MemoryMailer, outbox_relay: OutboxRelay
 ) -> None:
     mailer.refused.add("gone@example.com")
-    with exposed() as (read, _):
+    with exposed() as live:
         with database.transaction() as session:
             mail_outbox.add(session, [an_alert("refused", "gone@example.com"), an_alert("well", "here@example.com")])
         assert mailer.wait(lambda sent: [mail.token for mail in sent] == ["well"], PATIENCE_S)
         until(lambda: settled(database), "the outbox is settled")
-        assert sent_by_result(read()) == {"delivered": 1, "refused": 1}
+        assert sent_by_result(live.read()) == {"delivered": 1, "refused": 1}
     del outbox_relay
 
 
@@ -312,10 +312,10 @@ def test_mail_that_could_not_be_sent_for_days_is_given_up(
 ) -> None:
     mailer.deferred.add("busy@example.com")
     old = clock.wall_clock() - GIVE_UP_S - 1
-    with exposed() as (read, _):
+    with exposed() as live:
         with database.transaction() as session:
             mail_outbox.add(session, [an_alert("old", "busy@example.com", old)])
-        until(lambda: sent_by_result(read()) == {"given_up": 1}, "it is counted")
+        until(lambda: sent_by_result(live.read()) == {"given_up": 1}, "it is counted")
     assert settled(database)
     assert mailer.sent == []
     del outbox_relay

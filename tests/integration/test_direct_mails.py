@@ -92,10 +92,10 @@ def test_direct_mail_waits_longer_after_each_refusal(direct: DirectScene) -> Non
 
 def test_direct_mail_is_given_up_after_days(direct: DirectScene, database: Database) -> None:
     begun = direct.now
-    with exposed() as (read, _):
+    with exposed() as live:
         direct.outbox_relay.send_directly(an_alert("old", "busy@example.com", begun - GIVE_UP_S - 1))
         assert [direct.tries(begun + after_s) for after_s in (0.0, 16.0, 1000.0)] == [1, 1, 1]
-        counted = {one.labels["result"]: one.value for one in read().series("webhookd_mails_total")}
+        counted = {one.labels["result"]: one.value for one in live.read().series("webhookd_mails_total")}
     assert counted == {"given_up": 1, "delivered": 6}
     until(lambda: operator_failures(database) == [MailResult.GIVEN_UP], "the failed recipient is stored")
 

@@ -24,8 +24,6 @@ from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.flow.destination import Destination
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.subscription import Batching, OnExhausted, OnRejected, Retry, Source, Start, Subscription
-from webhookd.metrics.declaration import Process
-from webhookd.metrics_server import MetricsServer
 from webhookd.settings import Settings
 from webhookd.store import dead_letters, subscriptions
 from webhookd.testing.mock_cluster import MockCluster
@@ -92,7 +90,7 @@ class Service:
             self.edges,
             self._worker_process.app,
             lambda error: pytest.fail(str(error)),
-            MetricsServer(self._settings, frozenset({Process.INGEST})),
+            None,
         )
         ingest.start()
         return ingest

@@ -207,6 +207,8 @@ def test_delivery_that_nobody_claims_is_counted_as_published_again(scene: Scene)
         delivery.queue = FIRST
         scene.in_flight.published(delivery, clock.monotonic() - 1000.0)
 
-    with exposed() as (read, _):
+    with exposed() as live:
         on_the_loop(scene, begin)
-        until(lambda: read().value("webhookd_deliveries_published_total", again="true") == 1, "it is published again")
+        until(
+            lambda: live.read().value("webhookd_deliveries_published_total", again="true") == 1, "it is published again"
+        )

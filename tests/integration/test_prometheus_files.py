@@ -17,7 +17,7 @@ from tests.harness.promtool import promtool
 from webhookd.metrics.catalogue.contents import METRICS
 from webhookd.metrics.declaration import EVERY, Counter, Gauge, Histogram, Sampled
 from webhookd.metrics.exposition import Exposition
-from webhookd.metrics.tally import HistogramValue, Sample
+from webhookd.metrics.samples import HistogramValue, Sample
 
 
 def test_promtool_accepts_the_rules() -> None:

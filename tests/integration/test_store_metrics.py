@@ -46,31 +46,31 @@ def add_what_expires(database: Database) -> None:
 def test_expiries_are_read_once_a_minute(database: Database) -> None:
     now = [NOW]
     metrics = StoreMetrics(database, lambda: now[0])
-    with exposed() as (read, _):
+    with exposed() as live:
         metrics.refresh()
-        assert expiries(read()) == (0, 0)
+        assert expiries(live.read()) == (0, 0)
         add_what_expires(database)
         now[0] = NOW + EXPIRIES_S - 1
         metrics.refresh()
-        assert expiries(read()) == (0, 0)
+        assert expiries(live.read()) == (0, 0)
         now[0] = NOW + EXPIRIES_S
         metrics.refresh()
-        assert expiries(read()) == (NOW + 100, NOW + 200)
+        assert expiries(live.read()) == (NOW + 100, NOW + 200)
         now[0] = NOW + 500
         metrics.refresh()
-        assert expiries(read()) == (0, 0), "they have expired"
+        assert expiries(live.read()) == (0, 0), "they have expired"
 
 
 def test_waiting_mails_are_read_each_time(database: Database) -> None:
     metrics = StoreMetrics(database, lambda: NOW)
     mail = Mail(token="t", recipients=("a@example.com",), subject="s", body="b\n", created_at=NOW)
-    with exposed() as (read, _):
+    with exposed() as live:
         metrics.refresh()
-        assert read().value("webhookd_mails_waiting") == 0
+        assert live.read().value("webhookd_mails_waiting") == 0
         with database.transaction() as session:
             mail_outbox.add(session, [Alert(subject_key="fault:x", kind=AlertKind.FAULT, mail=mail)])
         metrics.refresh()
-        assert read().value("webhookd_mails_waiting") == 1
+        assert live.read().value("webhookd_mails_waiting") == 1
 
 
 def test_database_that_is_down_ends_nothing(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from webhookd.flow.dispatch.coordination import Publication, ReportFlush
 from webhookd.flow.dispatch.request_quota import Permit, PermitRequest, Permitted, Quota, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from workers.delivery.delivery_log import DeliveryLog
+from workers.delivery.delivery_observers import DeliveryObservers
 from workers.delivery.delivery_sender import DeliverySender, TemplateResult
-from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.task_handler import REPORTED_S, TaskHandler
 
@@ -52,7 +52,7 @@ class Worker:
             claims=coordination,
             exchanges=self,
             report_sender=self.report_sender,
-            observers=Observers(log=DeliveryLog(worker="w1")),
+            observers=DeliveryObservers(log=DeliveryLog(worker="w1")),
             limits=senders.limits,
             clocks=senders.clocks,
         )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import LiveMetrics
 from webhookd.edges.http_client.egress_guard import EgressGuard, egress_policy
 from webhookd.errors import UnusableSetting, UnusableSettings
 from webhookd.flow.attempt.exchange_result import FailureCode

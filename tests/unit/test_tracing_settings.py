@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.test_unusable_settings import invoke
-from webhookd.configuration.collector_types import header_map
+from webhookd.configuration.trace_collector_types import header_map
 from webhookd.edges.tracing import build_tracing
 from webhookd.errors import UnusableSettings
 from webhookd.settings import Settings

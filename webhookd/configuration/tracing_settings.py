@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from webhookd.configuration.collector_types import CollectorUrl, HeaderMap
 from webhookd.configuration.subject import Subject
+from webhookd.configuration.trace_collector_types import CollectorUrl, HeaderMap
 
 TracesSampler = Literal["parentbased_traceidratio", "traceidratio"]
 

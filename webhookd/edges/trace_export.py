@@ -26,7 +26,7 @@ from requests import Session
 
 from webhookd import __version__, clock, logs
 from webhookd.clock import Monotonic
-from webhookd.configuration.collector_types import header_map
+from webhookd.configuration.trace_collector_types import header_map
 from webhookd.repeated_lines import RepeatedLines
 from webhookd.settings import Settings
 

@@ -17,8 +17,6 @@ from typing import Final, Literal
 import prometheus_client
 from prometheus_client import CollectorRegistry
 
-PREFIX: Final = "webhookd_"
-
 _NAME: Final = re.compile(r"webhookd(?:_[a-z0-9]+)+")
 _LABEL: Final = re.compile(r"[a-z][a-z0-9_]*")
 

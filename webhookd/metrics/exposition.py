@@ -18,13 +18,13 @@ from prometheus_client.registry import Collector
 
 from webhookd.metrics.catalogue.contents import METRICS
 from webhookd.metrics.declaration import Process, Recorded, Sampled
-from webhookd.metrics.tally import HistogramValue, Sample
+from webhookd.metrics.samples import HistogramValue, Sample
 
 Source = Callable[[], Iterable[Sample]]
 """Returns the current samples. Called by the thread that answers Prometheus; it must not block for long."""
 
 
-class Sources(Protocol):
+class SampleSources(Protocol):
     """Where a part of a process adds what it lets Prometheus see: an Exposition, as its user has it."""
 
     def add_source(self, source: Source) -> None:

@@ -7,24 +7,9 @@ A request of a worker takes about 25 µs, and to observe a value in a histogram 
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from webhookd.metrics.declaration import Sampled
-
-
-class HistogramValue(NamedTuple):
-    """The values of a histogram: how many fell into each bucket (the last one is above all bounds), and their sum."""
-
-    counts: tuple[int, ...]
-    total: float
-
-
-class Sample(NamedTuple):
-    """The value of one series of a sampled metric; `labels` are the values of its labels, in their order."""
-
-    metric: Sampled
-    labels: tuple[str, ...]
-    value: float | HistogramValue
+from webhookd.metrics.samples import HistogramValue, Sample
 
 
 class CounterTally:

@@ -19,8 +19,9 @@ from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome
 from webhookd.flow.attempt.judge import failure_code
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.status.reason_codes import table_key
-from webhookd.metrics.catalogue.worker import ATTEMPT_DURATION, ATTEMPTS, BATCH_RECORDS, SENT_BYTES
-from webhookd.metrics.tally import CounterTally, HistogramTally, Sample
+from webhookd.metrics.catalogue.worker import ACKNOWLEDGED_BYTES, ATTEMPT_DURATION, ATTEMPTS, BATCH_RECORDS
+from webhookd.metrics.samples import Sample
+from webhookd.metrics.tally import CounterTally, HistogramTally
 
 ACKNOWLEDGED: Final = "acknowledged"
 
@@ -59,5 +60,5 @@ class AttemptTally:
 
     def samples(self) -> Iterator[Sample]:
         """Return the values of this moment."""
-        yield Sample(SENT_BYTES, (), self._bytes)
+        yield Sample(ACKNOWLEDGED_BYTES, (), self._bytes)
         yield from chain(self._results.samples(), self._durations.samples(), self._records.samples())

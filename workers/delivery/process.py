@@ -33,18 +33,18 @@ from webhookd.edges.http_client.event_loop import ExchangeLoop
 from webhookd.edges.http_client.tls_contexts import TlsContexts
 from webhookd.flow.dispatch.host_limits import host_limits
 from webhookd.flow.dispatch.task_message import DeliveryRef
-from webhookd.metrics.exposition import Sources
+from webhookd.metrics.exposition import SampleSources
 from webhookd.settings import Settings
 from workers.celery_app import ETA_LIMIT, build_celery
 from workers.coordination_clock import CoordinationClock
 from workers.delivery.access_tokens import TokenSources
-from workers.delivery.attempt_spans import AttemptTracer
 from workers.delivery.attempt_tally import AttemptTally
 from workers.delivery.change_watch import ChangeWatch
 from workers.delivery.delivery_log import DeliveryLog
+from workers.delivery.delivery_observers import DeliveryObservers
 from workers.delivery.heartbeat import Heartbeat, WorkerErrors, WorkerInfo
-from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
+from workers.delivery.request_spans import RequestTracer
 from workers.delivery.send_limits import Clocks, SendLimits
 from workers.delivery.subscription_cache import SubscriptionCache
 from workers.delivery.task_handler import PublishRetry, TaskHandler
@@ -74,7 +74,7 @@ class WorkerProcess:
     the HTTP client or of the egress proxy cannot be used.
     """
 
-    def __init__(self, settings: Settings, edges: Edges, metrics: Sources | None) -> None:
+    def __init__(self, settings: Settings, edges: Edges, metrics: SampleSources | None) -> None:
         self._settings = settings
         self._edges = edges
         self._lock = Lock()
@@ -222,10 +222,10 @@ class WorkerProcess:
             claims=self._edges.coordination,
             exchanges=self._exchanges,
             report_sender=self._report_sender,
-            observers=Observers(
+            observers=DeliveryObservers(
                 log=DeliveryLog(self._worker_id, settings.log_delivered_ratio),
                 tally=self._tally,
-                tracer=None if tracing is None else AttemptTracer(tracing.tracer),
+                tracer=None if tracing is None else RequestTracer(tracing.tracer),
             ),
             limits=limits,
             clocks=clocks,

@@ -17,7 +17,7 @@ from typing import Protocol
 from webhookd import logs
 from webhookd.clock import Monotonic
 from webhookd.errors import QueueUnavailable
-from webhookd.flow.attempt.attempt_report import Report, ReportKind
+from webhookd.flow.attempt.attempt_report import VERIFICATION_KINDS, Report
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import encode_batches
 from webhookd.flow.dispatch.coordination import ReportFlush, payload_key
@@ -32,9 +32,6 @@ HEARTBEAT_S = 1.0
 """A sender that waits for a slow response is reported this often even without progress; far shorter than the lease."""
 
 RETRY_INTERVAL_S = 0.2
-
-ANSWERS = frozenset({ReportKind.VERIFIED, ReportKind.UNVERIFIED})
-"""Reports about no delivery: what an endpoint said when it was asked whether it wants the requests."""
 
 _log = logs.get(__name__)
 
@@ -250,6 +247,6 @@ class ReportSender:
 def _call_back(finals: list[_FinalReport], *, reached: bool) -> None:
     for final in finals:
         kind = final.report.kind
-        if kind not in ANSWERS:
-            DELIVERIES_ENDED.inc(kind.name.lower() if reached else "unreported")
+        if kind not in VERIFICATION_KINDS:
+            DELIVERIES_ENDED.inc(kind.code if reached else "unreported")
         final.sent(reached)

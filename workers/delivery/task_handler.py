@@ -39,8 +39,8 @@ from webhookd.flow.dispatch.request_quota import (
 )
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.metrics.catalogue.worker import DELIVERIES_ENDED
+from workers.delivery.delivery_observers import DeliveryObservers
 from workers.delivery.delivery_sender import DeliverySender, Pacing, RequestTemplate, TemplateResult
-from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.send_limits import Clocks, SendLimits
 
@@ -105,7 +105,7 @@ class TaskHandler:
         claims: Claims,
         exchanges: Exchanges,
         report_sender: ReportSender,
-        observers: Observers,
+        observers: DeliveryObservers,
         limits: SendLimits,
         clocks: Clocks,
     ) -> None:
@@ -140,7 +140,7 @@ class TaskHandler:
             sender = self._next(ended)
             if sender is None:
                 continue
-            self._observers.log.ended(sender, trace_id_of(sender.ref.trace))
+            self._observers.log.ended(sender, trace_id_of(sender.ref.traceparent))
             if isinstance(sender.verdict, RetryAt):
                 publish_retry(_next_attempt(sender), sender.verdict.wait_s)
 

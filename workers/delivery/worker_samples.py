@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from webhookd.metrics.catalogue.worker import CONNECTIONS, TASKS, THREADS, THREADS_BUSY
-from webhookd.metrics.tally import Sample
+from webhookd.metrics.samples import Sample
 from workers.delivery.worker_load import WorkerLoad
 
 

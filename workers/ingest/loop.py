@@ -29,11 +29,10 @@ from workers.ingest import loop_limits
 from workers.ingest.blocking_writers import BlockingWriters
 from workers.ingest.consumer.paused_end_offsets import PausedEndOffsets
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
-from workers.ingest.dispatch.delivery_spans import DeliverySpans
 from workers.ingest.dispatch.dispatcher import Dispatcher
 from workers.ingest.loop_inbox import LoopInbox
 from workers.ingest.loop_limits import Clocks, LoopLimits
-from workers.ingest.metrics.loop_observer import NOT_OBSERVED, LoopObserver
+from workers.ingest.loop_observers import NO_OBSERVERS, LoopObservers
 from workers.ingest.ports import DeadLetterSink
 from workers.ingest.running_subscriptions import RunningSubscriptions
 from workers.ingest.settlement.dead_letter_writer import DeadLetterWriter
@@ -61,7 +60,7 @@ class IngestLoop:
         describe_topics: Callable[[Collection[str]], Topics],
         open_consumer: Callable[[Subscription, SubscriptionStatus | None, "IngestLoop"], SubscriptionConsumer],
         never_joined: Callable[[], None],
-        observer: LoopObserver = NOT_OBSERVED,
+        observers: LoopObservers = NO_OBSERVERS,
     ) -> None:
         self.monotonic, self.wall_clock = clocks.monotonic, clocks.wall
         self.commit_interval_s = limits.commit_interval_s
@@ -73,7 +72,7 @@ class IngestLoop:
         )
         self._limits = limits
         self._in_flight = in_flight
-        self._observer = observer
+        self._observers = observers
         self._writer = writers.writer
         self._describe_topics = describe_topics
         self._topics_seen_at = clocks.monotonic()
@@ -109,6 +108,7 @@ class IngestLoop:
             reply=self._limits.reply,
             worker_threads=self._limits.worker_threads,
             failed=self._restart_later,
+            spans=self._observers.spans,
         )
 
     def _new_policy_confirmation(self, writers: BlockingWriters) -> PolicyConfirmation:
@@ -130,7 +130,7 @@ class IngestLoop:
             gone=lambda consumer: self._writer.deactivate(consumer.subscription, GONE),
             failed=self._restart_later,
             marker_read=self.policy_confirmation.marker_read,
-            observer=self._observer,
+            observers=self._observers,
         )
 
     # Called by other threads.
@@ -139,10 +139,6 @@ class IngestLoop:
     def thread_id(self) -> int | None:
         """The id of the loop's thread; None before it runs."""
         return self._thread.ident
-
-    def trace(self, spans: DeliverySpans) -> None:
-        """Trace deliveries; call it before `start`."""
-        self._dispatcher.spans = spans
 
     def start(self) -> None:
         """Start the loop's thread."""
@@ -292,7 +288,7 @@ class IngestLoop:
             consumer.check()
             self.subscriptions.write_status(consumer)
         self._paused_ends.refresh(self.monotonic())
-        self._observer.checked(self.consumers.values(), self.subscriptions.not_run)
+        self._observers.metrics.checked(self.consumers.values(), self.subscriptions.not_run)
 
     def _apply(self, reports: Sequence[Report], *, late: bool) -> None:
         self._settlement.settle([report for report in reports if report.kind not in VERIFICATION_KINDS], late=late)
@@ -313,5 +309,5 @@ class IngestLoop:
         self._running = False
         for subscription_id in list(self.consumers):
             self.subscriptions.stop(subscription_id)
-        if self._dispatcher.spans is not None:
-            self._dispatcher.spans.stop()
+        if self._observers.spans is not None:
+            self._observers.spans.stop()

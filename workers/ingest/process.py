@@ -40,6 +40,7 @@ from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.trace_sampling import TraceSampling
 from webhookd.flow.settlement.delivery_timeouts import DeliveryTimeouts
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
+from webhookd.metrics.exposition import SampleSources
 from webhookd.service_watch import ServiceWatch, WatchedService, watched_database, watched_kafka, watched_redis
 from webhookd.settings import Settings
 from webhookd.store.system_health import IngestLoad
@@ -56,7 +57,8 @@ from workers.ingest.dispatch.worker_capacity import WorkerCapacity
 from workers.ingest.loop import IngestLoop
 from workers.ingest.loop_commands import LoopCommands
 from workers.ingest.loop_limits import Clocks, LoopLimits
-from workers.ingest.metrics.process_metrics import Metrics, ProcessMetrics
+from workers.ingest.loop_observers import LoopObservers
+from workers.ingest.metrics.process_metrics import ProcessMetrics
 from workers.ingest.monitoring.kafka_watch import KafkaWatch
 from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
 from workers.ingest.monitoring.monitor import Monitor
@@ -83,8 +85,8 @@ class InFlight(NamedTuple):
 class IngestProcess:
     """Runs the subscriptions that are assigned to this process, from `start` to `stop`.
 
-    `mismatched` is called if the brokers are not the database's cluster: the process must end. `metrics` serves the
-    metrics of the process.
+    `mismatched` is called if the brokers are not the database's cluster: the process must end. `metrics` is where it
+    adds its metrics; None if nothing is to be counted.
     """
 
     def __init__(
@@ -93,10 +95,10 @@ class IngestProcess:
         edges: Edges,
         app: Celery,
         mismatched: Callable[[ClusterMismatch], None],
-        metrics: Metrics,
+        metrics: SampleSources | None,
     ) -> None:
         self._settings = settings
-        self._metrics = ProcessMetrics(settings, edges.database)
+        self._metrics = ProcessMetrics(settings, edges.database, metrics)
         self._kafka_connection = KafkaConnection.of(settings)
         self._edges = edges
         self.member_id = secrets.token_hex(8)
@@ -134,7 +136,7 @@ class IngestProcess:
         self._reports = self._new_report_reader()
         self._monitor = self._new_monitor()
         self._service_watch = ServiceWatch(self._watched())
-        self._metrics.serve(metrics, self._monitor.samples, self._watchdog.samples)
+        self._metrics.serve(self._monitor.samples, self._watchdog.samples)
 
     def start(self) -> None:
         """Start every thread; returns at once."""
@@ -172,7 +174,7 @@ class IngestProcess:
         self._service_watch.stop()
 
     def _new_loop(self) -> IngestLoop:
-        loop = IngestLoop(
+        return IngestLoop(
             limits=_loop_limits(self._settings, self.member_id),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             in_flight=self._in_flight,
@@ -185,11 +187,10 @@ class IngestProcess:
             describe_topics=self._topic_watch.describe,
             open_consumer=self._consumer_factory.open,
             never_joined=self._consumer_factory.fall_back,
-            observer=self._metrics.observer,
+            observers=LoopObservers(
+                metrics=self._metrics.observer, spans=_delivery_spans(self._settings, self._edges.tracing)
+            ),
         )
-        if self._edges.tracing is not None:
-            loop.trace(_delivery_spans(self._settings, self._edges.tracing))
-        return loop
 
     def _new_topic_watch(self) -> TopicWatch:
         return TopicWatch(
@@ -294,7 +295,9 @@ def _delivery_timeouts(settings: Settings) -> DeliveryTimeouts:
     )
 
 
-def _delivery_spans(settings: Settings, tracing: Tracing) -> DeliverySpans:
+def _delivery_spans(settings: Settings, tracing: Tracing | None) -> DeliverySpans | None:
+    if tracing is None:
+        return None
     sampling = TraceSampling(
         ratio=settings.traces_sample_ratio,
         parent_based=settings.traces_sampler == "parentbased_traceidratio",

@@ -2,7 +2,7 @@
 
 from tests.harness.hostile_server import OK, Peer
 from tests.harness.http_testbed import HttpTestbed, holds_on_loop, post
-from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import LiveMetrics
 from webhookd.flow.attempt.target import Target
 
 OPENED = "webhookd_connections_opened_total"

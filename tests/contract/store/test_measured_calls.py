@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import LiveMetrics
 from tests.harness.subscriptions import subscription
 from webhookd.errors import NotFound, SchemaMismatch, StoreUnavailable
 from webhookd.store import subscriptions

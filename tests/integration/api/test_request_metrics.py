@@ -4,7 +4,6 @@ Oracle: what the test has sent. Real: Flask, the routes, SQLite, the embedded se
 """
 
 import socket
-from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 from typing import Any
@@ -12,13 +11,11 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from prometheus_client import CollectorRegistry
 
 from api.embedded_server import serve_embedded
 from tests.harness.api_apps import new_app
+from tests.harness.metrics import LiveMetrics
 from tests.harness.subscriptions import document
-from webhookd.metrics.declaration import Process
-from webhookd.metrics.exposition import Exposition
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
@@ -28,14 +25,6 @@ ONE = f"{PATH}/00000000-0000-4000-8000-000000000000"
 WAIT_S = 20.0
 
 Counts = dict[tuple[str, str], float]
-
-
-@pytest.fixture(autouse=True)
-def registry() -> Iterator[CollectorRegistry]:
-    """What the process serves from now on; without it nothing is counted."""
-    exposition = Exposition(frozenset({Process.API}), lambda error: pytest.fail(str(error)))
-    yield exposition.registry
-    exposition.close()
 
 
 @pytest.fixture
@@ -50,15 +39,14 @@ def failing(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> 
     return made
 
 
-def requests(registry: CollectorRegistry) -> Counts:
+def requests(live: LiveMetrics) -> Counts:
     """How many requests of each operation got which status."""
-    samples = [sample for family in registry.collect() for sample in family.samples]
-    counted = [sample for sample in samples if sample.name == "webhookd_api_requests_total"]
+    counted = live.read().series("webhookd_api_requests_total")
     return {(sample.labels["operation"], sample.labels["status"]): sample.value for sample in counted}
 
 
-def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
-    return registry.get_sample_value(name, labels) or 0.0
+def open_requests(live: LiveMetrics) -> float | None:
+    return live.read().value("webhookd_api_requests_open")
 
 
 # What is sent · what is counted
@@ -84,7 +72,7 @@ REQUESTS: list[tuple[str, str, dict[str, Any], tuple[str, str]]] = [
 @pytest.mark.parametrize(("method", "path", "sent", "counted"), REQUESTS)
 def test_request_is_counted_once(
     client: FlaskClient,
-    registry: CollectorRegistry,
+    live_metrics: LiveMetrics,
     method: str,
     path: str,
     sent: dict[str, Any],
@@ -92,49 +80,49 @@ def test_request_is_counted_once(
 ) -> None:
     with client.open(path, method=method, **sent) as answer:
         assert str(answer.status_code) == counted[1]
-    assert requests(registry) == {counted: 1}
-    assert value(registry, "webhookd_api_request_duration_seconds_count", operation=counted[0]) == 1
-    assert value(registry, "webhookd_api_requests_open") == 0
+    assert requests(live_metrics) == {counted: 1}
+    assert live_metrics.read().value("webhookd_api_request_duration_seconds_count", operation=counted[0]) == 1
+    assert open_requests(live_metrics) == 0
 
 
-def test_a_repetition_that_gets_the_stored_answer_counts_too(client: FlaskClient, registry: CollectorRegistry) -> None:
+def test_a_repetition_that_gets_the_stored_answer_counts_too(client: FlaskClient, live_metrics: LiveMetrics) -> None:
     key = {"Idempotency-Key": "again"}
     answers = [client.post(PATH, json=document(), headers=key) for _ in range(2)]
     assert answers[1].headers["Idempotent-Replayed"] == "true"
-    assert requests(registry) == {("createSubscription", "201"): 2}
+    assert requests(live_metrics) == {("createSubscription", "201"): 2}
 
 
 def test_refusals_by_authentication_and_rate_limit_count(
-    settings: Settings, database: Database, kafka: MemoryKafkaAdmin, registry: CollectorRegistry
+    settings: Settings, database: Database, kafka: MemoryKafkaAdmin, live_metrics: LiveMetrics
 ) -> None:
     limited = settings.model_copy(update={"api_auth": "keys", "api_address_requests_per_minute": 2})
     client = new_app(limited, database, kafka).test_client()
     assert [client.get(PATH).status_code for _ in range(4)] == [401, 401, 429, 429]
-    assert requests(registry) == {("listSubscriptions", "401"): 2, ("listSubscriptions", "429"): 2}
+    assert requests(live_metrics) == {("listSubscriptions", "401"): 2, ("listSubscriptions", "429"): 2}
 
 
-def test_a_fault_counts_as_500(failing: Flask, registry: CollectorRegistry) -> None:
+def test_a_fault_counts_as_500(failing: Flask, live_metrics: LiveMetrics) -> None:
     assert failing.test_client().get("/health").status_code == 500
-    assert requests(registry) == {("getHealth", "500"): 1}
-    assert value(registry, "webhookd_api_requests_open") == 0
+    assert requests(live_metrics) == {("getHealth", "500"): 1}
+    assert open_requests(live_metrics) == 0
 
 
-def test_a_request_is_open_while_the_application_works_on_it(app: Flask, registry: CollectorRegistry) -> None:
-    open_now: list[float] = []
-    app.before_request(lambda: open_now.append(value(registry, "webhookd_api_requests_open")))
+def test_a_request_is_open_while_the_application_works_on_it(app: Flask, live_metrics: LiveMetrics) -> None:
+    open_now: list[float | None] = []
+    app.before_request(lambda: open_now.append(open_requests(live_metrics)))
     app.test_client().get("/nothing")
     assert open_now == [1]
 
 
 def test_without_an_address_nothing_is_counted(
-    settings: Settings, database: Database, kafka: MemoryKafkaAdmin, registry: CollectorRegistry
+    settings: Settings, database: Database, kafka: MemoryKafkaAdmin, live_metrics: LiveMetrics
 ) -> None:
     app = new_app(settings.model_copy(update={"metrics_bind": ""}), database, kafka)
     assert app.test_client().get(PATH).status_code == 200
-    assert requests(registry) == {}
+    assert requests(live_metrics) == {}
 
 
-def test_the_embedded_server_counts_requests_and_refusals(app: Flask, registry: CollectorRegistry) -> None:
+def test_the_embedded_server_counts_requests_and_refusals(app: Flask, live_metrics: LiveMetrics) -> None:
     server = serve_embedded(app)
     with closing(HTTPConnection("127.0.0.1", server.port, timeout=WAIT_S)) as connection:
         connection.request("GET", PATH)
@@ -143,5 +131,5 @@ def test_the_embedded_server_counts_requests_and_refusals(app: Flask, registry: 
         client.sendall(b"GET / HTTP/9.9\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 505")
     server.stop()
-    assert requests(registry) == {("listSubscriptions", "200"): 1}
-    assert value(registry, "webhookd_api_requests_refused_total", status="505") == 1
+    assert requests(live_metrics) == {("listSubscriptions", "200"): 1}
+    assert live_metrics.read().value("webhookd_api_requests_refused_total", status="505") == 1

@@ -26,7 +26,7 @@ def started(metrics: SharedMetrics, *running: int) -> int:
         WORKERS={pid: SimpleNamespace(metrics_number=number) for pid, number in enumerate(running)}
     )
     worker = SimpleNamespace()
-    metrics.number(master, worker)
+    metrics.assign_number(master, worker)
     return int(worker.metrics_number)
 
 

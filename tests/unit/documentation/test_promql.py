@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.closure.promql import read
+from tests.harness.promql import read
 
 
 @pytest.mark.parametrize(
@@ -23,13 +23,14 @@ def test_series(expression: str, series: set[str]) -> None:
 @pytest.mark.parametrize(
     ("expression", "labels"),
     [
-        ('webhookd_a{x="1", y=~"a{2},z=1", z!~\'}\'}', {"x", "y", "z"}),
-        ('webhookd_a{x="${subscription:regex}"}[$__rate_interval]', {"x"}),
-        ("webhookd_a", set()),
-        ("webhookd_a == bool on (c) webhookd_b", set()),
+        ('webhookd_a{x="1", y=~"a{2},z=1", z!~\'}\'}', {"x": {"1"}, "y": {"a{2},z=1"}, "z": {"}"}}),
+        ('webhookd_a{x=~"a|b"} / webhookd_a{x!="c", y=""}', {"x": {"a", "b", "c"}, "y": {""}}),
+        ('webhookd_a{x="${subscription:regex}"}[$__rate_interval]', {"x": {"variable"}}),
+        ("webhookd_a", {}),
+        ("webhookd_a == bool on (c) webhookd_b", {}),
     ],
 )
-def test_matched_labels(expression: str, labels: set[str]) -> None:
+def test_matched_labels_and_values(expression: str, labels: dict[str, set[str]]) -> None:
     assert read(expression).matched["webhookd_a"] == labels
 
 

@@ -46,13 +46,13 @@ def test_ref_of_a_version_that_does_not_say_so_may_be_traced() -> None:
 
 def test_ref_of_a_version_without_traces_has_none_and_none_is_sent() -> None:
     wire = ref_to_wire(ref())
-    assert ("trace" in wire, ref_from_wire(wire).trace) == (False, "")
+    assert ("traceparent" in wire, ref_from_wire(wire).traceparent) == (False, "")
 
 
 def test_ref_carries_the_context_of_its_span() -> None:
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    one = msgspec.structs.replace(ref(), trace=parent)
-    assert ref_from_wire(json.loads(json.dumps(ref_to_wire(one)))).trace == parent
+    one = msgspec.structs.replace(ref(), traceparent=parent)
+    assert ref_from_wire(json.loads(json.dumps(ref_to_wire(one)))).traceparent == parent
 
 
 def test_claim_keys_begin_with_the_subscription() -> None:

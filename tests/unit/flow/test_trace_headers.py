@@ -3,7 +3,13 @@
 import pytest
 
 from tests.harness.lanes import WANTED, Record, accumulator, lane, lane_of
-from webhookd.flow.batching.trace_headers import TRACESTATE_BYTES, first_parent, parents_of, trace_headers, trace_id_of
+from webhookd.flow.batching.trace_headers import (
+    TRACESTATE_BYTES,
+    first_traceparent,
+    trace_headers,
+    trace_id_of,
+    traceparents_of,
+)
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 Pairs = tuple[tuple[str, bytes | None], ...]
@@ -141,6 +147,6 @@ def test_contexts_of_a_batch_are_those_of_its_records() -> None:
     tricky = b'{"x":"]}[","y":["traceparent","%b"]}' % PARENT.replace(b"b7ad", b"b7af")
     one.take([Record(at, tricky, pairs=(("traceparent", of),)) for at, of in enumerate(parents)], WANTED, 0.0)
     body = one.form_batch(len(parents), 1 << 30).body
-    assert parents_of(body, 64, 1 << 20) == [PARENT.decode(), parents[2].decode()]
-    assert parents_of(body, 2, 1 << 20) == [PARENT.decode()]
-    assert parents_of(body, 64, len(body) - 1) == [first_parent(body)] == [PARENT.decode()]
+    assert traceparents_of(body, 64, 1 << 20) == [PARENT.decode(), parents[2].decode()]
+    assert traceparents_of(body, 2, 1 << 20) == [PARENT.decode()]
+    assert traceparents_of(body, 64, len(body) - 1) == [first_traceparent(body)] == [PARENT.decode()]

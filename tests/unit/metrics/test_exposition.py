@@ -13,7 +13,8 @@ from webhookd.metrics.catalogue.ingest import DELIVERIES_IN_FLIGHT, LEASES_EXPIR
 from webhookd.metrics.catalogue.worker import ATTEMPT_DURATION, ATTEMPTS
 from webhookd.metrics.declaration import EVERY, Process
 from webhookd.metrics.exposition import Exposition
-from webhookd.metrics.tally import CounterTally, HistogramTally, Sample
+from webhookd.metrics.samples import Sample
+from webhookd.metrics.tally import CounterTally, HistogramTally
 
 
 @pytest.fixture

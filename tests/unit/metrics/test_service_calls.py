@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.harness.live_metrics import LiveMetrics
-from tests.harness.metrics import exposed
+from tests.harness.metrics import LiveMetrics, exposed
 from webhookd.errors import (
     Conflict,
     KafkaAuthenticationFailed,
@@ -98,5 +97,5 @@ def test_failure_without_an_error_is_counted(live_metrics: LiveMetrics) -> None:
 
 def test_nothing_is_counted_while_metrics_are_off() -> None:
     raising(REDIS, QueueUnavailable())
-    with exposed() as (read, _):
-        assert read().series(ERRORS) == []
+    with exposed() as live:
+        assert live.read().series(ERRORS) == []

@@ -3,7 +3,8 @@
 import pytest
 
 from webhookd.metrics.catalogue.worker import ATTEMPT_DURATION
-from webhookd.metrics.tally import HistogramTally, HistogramValue
+from webhookd.metrics.samples import HistogramValue
+from webhookd.metrics.tally import HistogramTally
 
 BOUNDS = ATTEMPT_DURATION.buckets
 

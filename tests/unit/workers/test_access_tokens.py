@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.harness.delivery_senders import no_answer
-from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import LiveMetrics
 from webhookd.edges.http_client.exchange import RequestSequence
 from webhookd.flow.attempt.access_token import RESPONSE_BYTES
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response

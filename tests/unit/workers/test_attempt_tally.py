@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.harness.delivery_senders import OK, SenderScene, answer, no_answer
-from tests.harness.live_metrics import LiveMetrics
-from tests.harness.metrics import Scrape
+from tests.harness.metrics import LiveMetrics, Scrape
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.batching.batch import Batch
 from workers.delivery.access_tokens import TokenSource

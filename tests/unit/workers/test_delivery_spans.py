@@ -82,7 +82,7 @@ def test_span_is_the_root_of_the_trace_that_goes_to_the_worker() -> None:
     delivery = scene.publish()
     scene.report(delivery, ReportKind.FINISHED, 1)
     span = scene.spans.only
-    assert (delivery.ref("ingest").trace, parent_id(span)) == (traceparent(span), "")
+    assert (delivery.ref("ingest").traceparent, parent_id(span)) == (traceparent(span), "")
     assert linked(span) == [PARENT]
 
 
@@ -142,15 +142,15 @@ def test_returned_batches_are_traced_from_their_publication() -> None:
 def test_retry_belongs_to_the_same_trace() -> None:
     scene = Scene(filled())
     delivery = scene.publish()
-    trace = delivery.trace
+    own = delivery.traceparent
     scene.report(delivery, ReportKind.RETRY)
-    assert (scene.spans.ended, delivery.ref("ingest").trace) == ((), trace)
+    assert (scene.spans.ended, delivery.ref("ingest").traceparent) == ((), own)
     scene.report(delivery, ReportKind.FINISHED, 1)
     span = scene.spans.only
     assert [(event.name, dict(event.attributes or {})) for event in span.events] == [
         ("retry_scheduled", {"error.type": "http_500", "webhookd.wait_s": 2.0})
     ]
-    assert (attributes(span)["webhookd.attempts"], traceparent(span)) == (2, trace)
+    assert (attributes(span)["webhookd.attempts"], traceparent(span)) == (2, own)
 
 
 def test_wait_for_a_worker_and_for_a_limit_are_events() -> None:
@@ -231,7 +231,7 @@ def test_delivery_that_is_not_sampled_has_no_span(parent: str) -> None:
     scene.report(delivery, ReportKind.FINISHED, 1)
     scene.deliveries.lost(delivery, ended=True)
     scene.deliveries.sweep(scene.in_flight)
-    assert (delivery.ref("ingest").trace, scene.spans.ended) == ("", ())
+    assert (delivery.ref("ingest").traceparent, scene.spans.ended) == ("", ())
 
 
 def test_fault_in_tracing_does_not_keep_a_delivery_back() -> None:
@@ -242,4 +242,4 @@ def test_fault_in_tracing_does_not_keep_a_delivery_back() -> None:
     with capture_logs() as lines:
         delivery = scene.publish()
     assert [line["event"] for line in lines] == ["tracing_failed"]
-    assert (delivery in scene.in_flight, delivery.trace) == (True, "")
+    assert (delivery in scene.in_flight, delivery.traceparent) == (True, "")

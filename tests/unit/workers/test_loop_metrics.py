@@ -3,13 +3,13 @@
 Real: subscription consumers with their lanes and counters, the exposition. Doubled: Kafka consumers, the clocks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from tests.harness.lanes import about
-from tests.harness.metrics import Scrape, exposed
+from tests.harness.metrics import LiveMetrics, Scrape, exposed
 from tests.harness.subscription_consumers import BAD, GOOD, ONE, SMALL, ZERO
 from tests.harness.subscription_consumers import Scene as Running
 from tests.harness.subscriptions import ID
@@ -17,7 +17,6 @@ from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.status.endpoint_certificate import EndpointCertificate
 from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus
-from webhookd.metrics.exposition import Exposition
 from workers.ingest.loop_limits import Clocks
 from workers.ingest.metrics.loop_metrics import LoopMetrics
 
@@ -31,14 +30,14 @@ QUEUE = "webhookd.retry"
 class Measured:
     """Subscriptions of a process, whose metrics are looked at each second."""
 
-    def __init__(self, bound: int, read: Callable[[], Scrape], exposition: Exposition) -> None:
+    def __init__(self, bound: int, live: LiveMetrics) -> None:
         self.now = 100.0
         self.running: dict[str, Running] = {}
         self.not_run: dict[str, str] = {}
-        self._read = read
+        self.live = live
         clocks = Clocks(monotonic=lambda: self.now, wall=lambda: self.now)
         self.metrics = LoopMetrics(clocks, bound=bound, limit_bytes=1000)
-        exposition.add_source(self.metrics.samples)
+        live.add_source(self.metrics.samples)
 
     def run(self, id_: str = ID, previous: SubscriptionStatus | None = None) -> Running:
         """Run a subscription, in place of the one with this id."""
@@ -55,14 +54,14 @@ class Measured:
         """A second passes."""
         self.now += 1.0
         self.metrics.checked([one.consumer for one in self.running.values()], self.not_run)
-        return self._read()
+        return self.live.read()
 
 
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Iterator[Measured]:
     """The metrics, with the bound that a test gives, else 10."""
-    with exposed() as (read, exposition):
-        yield Measured(getattr(request, "param", 10), read, exposition)
+    with exposed() as live:
+        yield Measured(getattr(request, "param", 10), live)
 
 
 def records(scraped: Scrape, what: str, id_: str = ID) -> float | None:
@@ -168,7 +167,7 @@ def test_lag_in_seconds_grows_while_the_loop_is_stuck(measured: Measured) -> Non
 
 def parsed_again(measured: Measured) -> Scrape:
     """Read again, without another second of the loop."""
-    return measured._read()
+    return measured.live.read()
 
 
 def test_unknown_lag_in_records_has_no_series(measured: Measured) -> None:

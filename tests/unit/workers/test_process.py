@@ -7,7 +7,7 @@ import pytest
 from celery.exceptions import Reject
 
 from tests.harness.delivery_senders import ref
-from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import LiveMetrics
 from webhookd.errors import UnusableSetting
 from webhookd.settings import Settings
 from workers.delivery.process import WorkerProcess

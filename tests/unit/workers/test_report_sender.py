@@ -16,7 +16,7 @@ from tests.harness.delivery_senders import (
     ref,
     wait_for_reports,
 )
-from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import LiveMetrics
 from webhookd import clock
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.exchange_result import Outcome

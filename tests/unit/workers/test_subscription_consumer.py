@@ -297,14 +297,14 @@ def test_lost_partition_is_not_committed() -> None:
 
 
 def test_rebalances_and_commits_are_counted() -> None:
-    with exposed() as (read, _):
+    with exposed() as live:
         scene = Scene()
         listener = scene.kafka_consumer.listener
         listener.committed([ZERO, ONE])
         listener.commit_failed([ZERO], "not_coordinator", "it moved")
         listener.revoked([ZERO])
         listener.lost([ONE])
-        scraped = read()
+        scraped = live.read()
     commits, events = (scraped.series(f"webhookd_{name}_total") for name in ("commits", "rebalances"))
     assert {one.labels["result"]: one.value for one in commits} == {"committed": 2, "failed": 1}
     assert {one.labels["event"]: one.value for one in events} == {"assigned": 1, "revoked": 1, "lost": 1}

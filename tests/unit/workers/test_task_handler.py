@@ -21,7 +21,7 @@ from tests.harness.delivery_senders import (
     wait_for_reports,
 )
 from tests.harness.lanes import MIDDLE
-from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import LiveMetrics
 from webhookd.errors import QueueUnavailable, SecretsUnreadable, StoreUnavailable, UnusableDestination
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
@@ -32,8 +32,8 @@ from webhookd.flow.dispatch.request_quota import FULL_WAIT_S, PermitRequest, Per
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.delivery_log import DeliveryLog
+from workers.delivery.delivery_observers import DeliveryObservers
 from workers.delivery.delivery_sender import DeliverySender, TemplateResult
-from workers.delivery.observers import Observers
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.task_handler import BACK_OFF_S, SPREAD, TaskHandler
 
@@ -126,7 +126,7 @@ class Scene:
             claims=self.coordination,
             exchanges=self.endpoint,
             report_sender=self.report_sender,
-            observers=Observers(log=DeliveryLog(worker="w1")),
+            observers=DeliveryObservers(log=DeliveryLog(worker="w1")),
             limits=senders.limits,
             clocks=senders.clocks,
         )

@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness.delivery_senders import PATIENCE_S, UnreliableCoordination
 from tests.harness.lanes import accumulator, fill
-from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import LiveMetrics
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.dispatch.coordination import ClaimDenied, Publication

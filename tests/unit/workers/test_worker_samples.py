@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.harness.live_metrics import LiveMetrics
+from tests.harness.metrics import LiveMetrics
 from workers.delivery.worker_load import WorkerLoad
 from workers.delivery.worker_samples import WorkerSamples
 from workers.task_names import FIRST, RETRY

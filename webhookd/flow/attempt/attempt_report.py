@@ -36,6 +36,11 @@ class ReportKind(IntEnum):
     VERIFIED = 11
     UNVERIFIED = 12
 
+    @property
+    def code(self) -> str:
+        """The kind as metrics and traces name it, such as `retry`."""
+        return self.name.lower()
+
 
 VERIFICATION_KINDS = frozenset({ReportKind.VERIFIED, ReportKind.UNVERIFIED})
 """The reports about the verification of an endpoint."""

@@ -21,7 +21,7 @@ from webhookd.flow.batching.envelope_reader import Headers, first_headers, heade
 TRACESTATE_BYTES: Final = 8 * 1024
 """A longer one is dropped. W3C requires that at least 512 characters are passed on."""
 
-_PARENT: Final = re.compile(
+_TRACEPARENT: Final = re.compile(
     rb"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-[\x21-\x7e]*)?"
 )
 _KEY: Final = rb"(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
@@ -32,54 +32,54 @@ _STATE: Final = re.compile(rb"[ \t]*%b[ \t]*(?:,[ \t]*%b[ \t]*){0,31}" % (_MEMBE
 def trace_headers(body: bytes) -> bytes:
     """The header lines for a body with one record, each with its CRLF; empty without a valid trace context."""
     headers = first_headers(body)
-    parent = _parent_in(headers)
-    if not parent:
+    traceparent = _traceparent_in(headers)
+    if not traceparent:
         return b""
     states = [value or b"" for name, value in headers if name == "tracestate"]
     state = b",".join(states)  # several are one list (W3C Trace Context §3.3.1)
-    line = b"traceparent: %b\r\n" % parent
+    line = b"traceparent: %b\r\n" % traceparent
     return line + b"tracestate: %b\r\n" % state.strip(b" \t") if states and _is_state(state) else line
 
 
-def first_parent(body: bytes) -> str:
+def first_traceparent(body: bytes) -> str:
     """The traceparent of the first record of a body; empty without a valid one."""
-    return _parent_in(first_headers(body)).decode()
+    return _traceparent_in(first_headers(body)).decode()
 
 
-def parents_of(body: bytes, most: int, most_bytes: int) -> list[str]:
+def traceparents_of(body: bytes, most: int, most_bytes: int) -> list[str]:
     """The valid traceparents of the first `most` records of a body, each once; of the first one in a larger body.
 
     To find the second record takes a search through the value of the first.
     """
     headers: Iterable[Headers] = headers_of(body, most) if len(body) <= most_bytes else [first_headers(body)]
-    found = [_parent_in(of_record).decode() for of_record in headers]
-    return [parent for parent in dict.fromkeys(found) if parent]
+    found = [_traceparent_in(of_record).decode() for of_record in headers]
+    return [traceparent for traceparent in dict.fromkeys(found) if traceparent]
 
 
-def is_parent(parent: str) -> bool:
+def is_traceparent(text: str) -> bool:
     """Whether a text is a valid traceparent."""
-    return _is_parent(parent.encode())
+    return _matches_traceparent(text.encode())
 
 
-def is_sampled(parent: str) -> bool:
+def is_sampled(traceparent: str) -> bool:
     """Whether a valid traceparent has the sampled flag (§3.2.2.5.1)."""
-    return bool(int(parent[53:55], 16) & 1)
+    return bool(int(traceparent[53:55], 16) & 1)
 
 
-def trace_id_of(parent: str) -> str:
+def trace_id_of(traceparent: str) -> str:
     """The trace id in a valid traceparent; empty for an empty text."""
-    return parent[3:35]
+    return traceparent[3:35]
 
 
-def _parent_in(headers: Headers) -> bytes:
+def _traceparent_in(headers: Headers) -> bytes:
     """The traceparent among the headers of a record; empty without a valid one."""
-    parents = [value or b"" for name, value in headers if name == "traceparent"]
-    return parents[0] if len(parents) == 1 and _is_parent(parents[0]) else b""
+    values = [value or b"" for name, value in headers if name == "traceparent"]
+    return values[0] if len(values) == 1 and _matches_traceparent(values[0]) else b""
 
 
-def _is_parent(value: bytes) -> bool:
+def _matches_traceparent(value: bytes) -> bool:
     """Whether it is a traceparent (§3.2): version 00 has four fields, a later one may have more."""
-    found = _PARENT.fullmatch(value)
+    found = _TRACEPARENT.fullmatch(value)
     return found is not None and (found["version"] != b"00" or found["more"] is None)
 
 

@@ -65,8 +65,8 @@ class Delivery:
     threads       `shared_task` is the number of the task that it shares, 0 for a task of its own. `thread_share` is its
                   part of the thread that runs the task. `last_progress_at` is when a worker claimed it, or when the
                   endpoint last acknowledged a batch
-    traces        `read_at` is when ingest read the oldest of its records, infinity if that is not known. `trace` is the
-                  traceparent of its span, empty if it is not traced
+    traces        `read_at` is when ingest read the oldest of its records, infinity if that is not known.
+                  `traceparent` is that of its own span, empty if it has none
     pace          `paced` says that its requests may have to wait for one another, `refused` that a worker has not
                   claimed it, because a quota is used up, and will try again at `claimable_at`
     """
@@ -97,7 +97,7 @@ class Delivery:
     not_before: float = -inf
     early_attempts: int = 0
     read_at: float = inf
-    trace: str = ""
+    traceparent: str = ""
     pace: Pace | None = None
     paced: bool = False
     refused: bool = False
@@ -149,7 +149,7 @@ class Delivery:
             probe=self.probe,
             failures=self.failures,
             traced=any(one.traced for one in self.lanes),
-            trace=self.trace,
+            traceparent=self.traceparent,
         )
 
     def payload(self) -> bytes:

@@ -17,9 +17,10 @@ class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     `lanes` maps each lane ("topic/partition") to its epoch. `reply_to` names the ingest process that gets the reports.
     A `probe` has one attempt and no retry. `failures` counts the attempts of the first batch that failed before this
-    delivery was formed. If it is not `traced`, no record has a trace context; an earlier version does not say.
-    `unreported_s` is how long it has waited for a quota since ingest was told so. `trace` is the traceparent of its
-    span (trace_id_of in trace_headers.py); it is empty if the delivery is not traced.
+    delivery was formed. `unreported_s` is how long it has waited for a quota since ingest was told so.
+
+    `traced` is about the records: if it is False, none has a trace context; an earlier version does not say.
+    `traceparent` is about the delivery: that of its own span, empty if the delivery has no span.
     """
 
     id: str
@@ -34,7 +35,7 @@ class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     failures: int = 0
     traced: bool = True
     unreported_s: float = 0.0
-    trace: str = ""
+    traceparent: str = ""
 
     def claim_keys(self) -> list[str]:
         """The keys under which the coordination store holds the claims of the lanes."""

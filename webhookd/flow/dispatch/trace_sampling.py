@@ -12,7 +12,7 @@ have had a record with one.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from webhookd.flow.batching.trace_headers import first_parent, is_sampled
+from webhookd.flow.batching.trace_headers import first_traceparent, is_sampled
 from webhookd.flow.dispatch.delivery import Delivery
 
 
@@ -30,7 +30,7 @@ class TraceSampling:
     def samples(self, delivery: Delivery) -> bool:
         """Whether to trace a delivery that is about to be published for the first time."""
         if self.parent_based and any(lane.traced for lane in delivery.lanes):
-            parent = first_parent(delivery.batches[0].body)
-            if parent:
-                return is_sampled(parent)
+            traceparent = first_traceparent(delivery.batches[0].body)
+            if traceparent:
+                return is_sampled(traceparent)
         return self.chance() < self.ratio

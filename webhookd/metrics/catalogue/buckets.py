@@ -16,5 +16,5 @@ AGE_S: Final = (
 )  # fmt: skip
 """Records, from Kafka's append to the endpoint's acknowledgement: milliseconds, or a day while an endpoint is down."""
 
-RECORDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+RECORDS_PER_BATCH: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 """Records of a batch."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from webhookd.metrics.catalogue.buckets import ATTEMPT_S, RECORDS
+from webhookd.metrics.catalogue.buckets import ATTEMPT_S, RECORDS_PER_BATCH
 from webhookd.metrics.declaration import Counter, Process, Sampled
 
 _WORKER: Final = frozenset({Process.WORKER})
@@ -30,10 +30,10 @@ BATCH_RECORDS: Final = Sampled(
     "webhookd_batch_records",
     "Records of the batches that endpoints acknowledged; `_sum` is the number of records. Counted at the end of the "
     "delivery.",
-    buckets=RECORDS,
+    buckets=RECORDS_PER_BATCH,
     processes=_WORKER,
 )
-SENT_BYTES: Final = Sampled(
+ACKNOWLEDGED_BYTES: Final = Sampled(
     "counter",
     "webhookd_acknowledged_bytes_total",
     "Bytes of the bodies that endpoints acknowledged. Counted at the end of the delivery.",
@@ -93,7 +93,7 @@ WORKER: Final = (
     ATTEMPTS,
     ATTEMPT_DURATION,
     BATCH_RECORDS,
-    SENT_BYTES,
+    ACKNOWLEDGED_BYTES,
     DELIVERIES_ENDED,
     THREADS,
     THREADS_BUSY,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from operator import sub
+from typing import NamedTuple
 
 from webhookd.errors import TopicNotAllowed, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import LoggedExchange
@@ -51,6 +52,18 @@ TOPIC_MISSING = "topic_missing"
 """A topic of the subscription does not exist, not yet or not any more: none of its records can be delivered."""
 
 
+class RecordIncrements(NamedTuple):
+    """How many records were added to each of the counters of a subscription."""
+
+    read: int
+    matched: int
+    filtered: int
+    denied: int
+    delivered: int
+    dead_lettered: int
+    lost: int
+
+
 @dataclass(slots=True)
 class Counters:
     """Numbers of records since the subscription was registered; `filter_errors` are those of earlier runs only.
@@ -66,32 +79,29 @@ class Counters:
     read: int = 0
     matched: int = 0
     lost: int = 0
-    _taken: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _taken: RecordIncrements = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Begin to count for `take_increments`: what came before was counted by another consumer."""
         self._taken = self._numbers()
 
-    def take_increments(self) -> tuple[int, ...] | None:
-        """Return what was added since the last call, or since this was made; None if it is nothing.
-
-        The order is read, matched, filtered, denied, delivered, dead-lettered, lost.
-        """
+    def take_increments(self) -> RecordIncrements | None:
+        """Return what was added since the last call, or since this was made; None if it is nothing."""
         numbers, before = self._numbers(), self._taken
         if numbers == before:
             return None
         self._taken = numbers
-        return tuple(map(sub, numbers, before))
+        return RecordIncrements._make(map(sub, numbers, before))
 
-    def _numbers(self) -> tuple[int, ...]:
-        return (
-            self.read,
-            self.matched,
-            self.filtered,
-            self.denied,
-            self.delivered,
-            self.dead_lettered,
-            self.lost,
+    def _numbers(self) -> RecordIncrements:
+        return RecordIncrements(
+            read=self.read,
+            matched=self.matched,
+            filtered=self.filtered,
+            denied=self.denied,
+            delivered=self.delivered,
+            dead_lettered=self.dead_lettered,
+            lost=self.lost,
         )
 
 

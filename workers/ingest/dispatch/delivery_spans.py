@@ -6,7 +6,7 @@
     end     when the report that ends it is applied; otherwise within a sweep (0.05 s) after it has ended
 
 Each is the root of a trace. It links to the first record's trace context, whose flag may have decided that it is
-sampled. Its own context goes to the worker in the task (DeliveryRef.trace), whose spans are its children.
+sampled. Its own context goes to the worker in the task (DeliveryRef.traceparent), whose spans are its children.
 
 Attributes follow OpenTelemetry's conventions for messaging; `webhookd.…` has what these do not name. A delivery that
 is not sampled costs one decision.
@@ -19,15 +19,13 @@ from opentelemetry.util.types import AttributeValue
 
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
-from webhookd.edges.trace_context import parent_of, remote_context
+from webhookd.edges.trace_context import NS, remote_context, traceparent_of
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
-from webhookd.flow.batching.trace_headers import first_parent
+from webhookd.flow.batching.trace_headers import first_traceparent
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
 from webhookd.flow.dispatch.trace_sampling import TraceSampling
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from webhookd.flow.subscription import Subscription
-
-NS = 1_000_000_000
 
 DELIVERED = "delivered"
 RETURNED = "returned"
@@ -53,7 +51,7 @@ class DeliverySpans:
         self._open: dict[str, tuple[Delivery, Span]] = {}
 
     def begin(self, delivery: Delivery, subscription: Subscription) -> None:
-        """Begin the span of a delivery that is about to be published, if it is sampled; sets `delivery.trace`."""
+        """Begin the span of a delivery that is about to be published, if it is sampled; sets `delivery.traceparent`."""
         try:
             if self._sampling.samples(delivery):
                 self._begin(delivery, subscription)
@@ -69,8 +67,8 @@ class DeliverySpans:
             links=_links(delivery),
             start_time=self._started_ns(delivery.read_at),
         )
-        delivery.trace = parent_of(span)
-        if delivery.trace:
+        delivery.traceparent = traceparent_of(span)
+        if delivery.traceparent:
             self._open[delivery.id] = (delivery, span)
 
     def reported(self, delivery: Delivery, report: Report, *, ended: bool) -> None:
@@ -133,8 +131,8 @@ def _note(span: Span, report: Report) -> None:
 
 
 def _links(delivery: Delivery) -> list[Link]:
-    parent = first_parent(delivery.batches[0].body) if any(lane.traced for lane in delivery.lanes) else ""
-    return [Link(remote_context(parent))] if parent else []
+    traceparent = first_traceparent(delivery.batches[0].body) if any(lane.traced for lane in delivery.lanes) else ""
+    return [Link(remote_context(traceparent))] if traceparent else []
 
 
 def _attributes(delivery: Delivery, subscription: Subscription, topics: list[str]) -> dict[str, AttributeValue]:
@@ -173,4 +171,4 @@ def _of_lane(delivery: Delivery) -> dict[str, AttributeValue]:
 def _outcome(delivery: Delivery, kind: ReportKind) -> str:
     if kind is ReportKind.FINISHED:
         return DELIVERED if delivery.done else RETURNED
-    return kind.name.lower()
+    return kind.code

@@ -23,7 +23,10 @@ from workers.ingest.dispatch.task_publisher import Outgoing, Takeover, TaskPubli
 
 
 class Dispatcher:
-    """Owned by the ingest loop's thread. `failed` is called with a consumer whose accumulator has raised an error."""
+    """Owned by the ingest loop's thread. `failed` is called with a consumer whose accumulator has raised an error.
+
+    `spans` is None if no delivery is traced.
+    """
 
     def __init__(
         self,
@@ -33,7 +36,9 @@ class Dispatcher:
         reply: str,
         worker_threads: WorkerThreads,
         failed: Callable[[SubscriptionConsumer, Exception], None],
+        spans: DeliverySpans | None = None,
     ) -> None:
+        self._spans = spans
         self._in_flight = in_flight
         self._publisher = publisher
         self._reply = reply
@@ -41,8 +46,6 @@ class Dispatcher:
         self._rotation = RoundRobin(worker_threads)
         self.offline = False
         """Whether webhookd is offline: then nothing is published, and ready deliveries wait."""
-        self.spans: DeliverySpans | None = None
-        """The spans of the deliveries; None if none is traced."""
         self._known: dict[str, SubscriptionConsumer] = {}
         self._requested: dict[str, SubscriptionConsumer] = {}
         self._recent_lanes = RecentLaneCount()
@@ -76,9 +79,9 @@ class Dispatcher:
         requested, self._requested = self._requested, {}
         accumulators = {id_: consumer.accumulator for id_, consumer in requested.items()}
         ready = self._rotation.ready(accumulators, now, lambda id_, error: self._failed(self._known[id_], error))
-        if self.spans is not None:
+        if self._spans is not None:
             for delivery in ready:
-                self.spans.begin(delivery, accumulators[delivery.subscription_id].subscription)
+                self._spans.begin(delivery, accumulators[delivery.subscription_id].subscription)
         outgoing = [self._outgoing(delivery) for delivery in ready]
         for out in outgoing:
             self._in_flight.published(out.delivery, now)

@@ -3,7 +3,7 @@
 Each takes 1 µs or 2. It is done for each report, of which a delivery has two or a few more, and not for each record.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from webhookd.clock import WallClock
@@ -12,11 +12,11 @@ from webhookd.flow.batching.envelope import first_timestamp_ms
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
 from webhookd.flow.dispatch.queue_names import QUEUES
 from webhookd.metrics.catalogue.ingest import DELIVERIES_REPORTED, RECORD_AGE, TASK_WAIT
-from webhookd.metrics.tally import CounterTally, HistogramTally, Sample
+from webhookd.metrics.samples import Sample
+from webhookd.metrics.tally import CounterTally, HistogramTally
 
-ENDS: Final[Mapping[ReportKind, str]] = {
-    kind: kind.name.lower()
-    for kind in (
+ENDS: Final = frozenset(
+    {
         ReportKind.FINISHED,
         ReportKind.RETRY,
         ReportKind.EXHAUSTED,
@@ -25,9 +25,9 @@ ENDS: Final[Mapping[ReportKind, str]] = {
         ReportKind.STALE,
         ReportKind.UNREADABLE,
         ReportKind.UNUSABLE,
-    )
-}
-"""The kinds of reports that end an attempt, and their label values."""
+    }
+)
+"""The kinds of reports that end an attempt."""
 
 
 class DeliveryMetrics:
@@ -36,8 +36,8 @@ class DeliveryMetrics:
     def __init__(self, wall_clock: WallClock) -> None:
         self._wall_clock = wall_clock
         self._ends = CounterTally(DELIVERIES_REPORTED)
-        for label in ENDS.values():
-            self._ends.add(label, 0)  # otherwise Prometheus would not see the first one as an increase
+        for kind in ENDS:
+            self._ends.add(kind.code, 0)  # otherwise Prometheus would not see the first one as an increase
         self._age = HistogramTally(RECORD_AGE)
         self._waits = {queue: HistogramTally(TASK_WAIT, queue) for queue in QUEUES.values()}
 
@@ -45,12 +45,12 @@ class DeliveryMetrics:
         """Count a report that is about to be applied, unless it is a second copy, or nobody waits for it any more."""
         if report.attempt != delivery.attempt or not delivery.current:
             return
-        stage, end = delivery.stage, ENDS.get(report.kind)
+        stage = delivery.stage
         unclaimed = stage is DeliveryStage.QUEUED or stage is DeliveryStage.RETRYING
         if unclaimed and report.kind is not ReportKind.WAITING:
             self._waits[delivery.queue].observe(max(0.0, now - delivery.claimable_at))
-        if end is not None and stage is not DeliveryStage.DEAD_LETTERING:
-            self._ends.add(end)
+        if report.kind in ENDS and stage is not DeliveryStage.DEAD_LETTERING:
+            self._ends.add(report.kind.code)
 
     def acknowledged(self, delivery: Delivery) -> None:
         """Measure the age of the first record of a delivery, whose first batch was just acknowledged."""

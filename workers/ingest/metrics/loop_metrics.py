@@ -7,6 +7,7 @@ subscription with two lanes, a fifth of what the loop's own checks of the subscr
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from operator import add
 
 from webhookd.flow.monitoring.lane_states import LaneCounts
 from webhookd.flow.monitoring.oldest_records import OldestRecords
@@ -19,13 +20,14 @@ from webhookd.metrics.catalogue.ingest import (
     RECORDS_WAITING,
     RETRIES_DUE,
 )
-from webhookd.metrics.labelled_subscriptions import LabelledSubscriptions
-from webhookd.metrics.labelled_totals import OTHER, LabelledTotals
-from webhookd.metrics.tally import Sample
+from webhookd.metrics.samples import Sample
+from webhookd.metrics.series_totals import OTHER, SeriesTotals
+from webhookd.metrics.subscription_series import SubscriptionSeries
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.consumer.subscription_health import RecordIncrements
 from workers.ingest.loop_limits import Clocks
 from workers.ingest.metrics.delivery_metrics import DeliveryMetrics
-from workers.ingest.metrics.subscription_values import COUNTED, SubscriptionValues, earlier
+from workers.ingest.metrics.subscription_values import SubscriptionValues, earlier
 
 
 class LoopMetrics:
@@ -40,9 +42,9 @@ class LoopMetrics:
         self._deliveries = DeliveryMetrics(clocks.wall)
         self.reported = self._deliveries.reported
         self.acknowledged = self._deliveries.acknowledged
-        self._labelled = LabelledSubscriptions(bound, clocks.monotonic())
-        self._totals = LabelledTotals(len(COUNTED))
-        self._increments: dict[str, tuple[int, ...]] = {}
+        self._series = SubscriptionSeries(bound, clocks.monotonic())
+        self._totals = SeriesTotals(len(RecordIncrements._fields))
+        self._increments: dict[str, RecordIncrements] = {}
         self._oldest = OldestRecords()
         self._state = (SubscriptionValues(self._totals.values()), LaneCounts())
 
@@ -54,15 +56,15 @@ class LoopMetrics:
         """Replace the state that `samples` returns."""
         for consumer in consumers:
             self._take_increments(consumer)
-        self._choose_labels(consumers, not_run)
+        self._divide_increments(consumers, not_run)
         values, counts = SubscriptionValues(self._totals.values()), LaneCounts()
-        labelled, now = self._labelled.ids, self._clocks.monotonic()
+        with_series, now = self._series.ids, self._clocks.monotonic()
         for consumer in consumers:
             id_ = consumer.subscription.id
             oldest_ms = self._count_lanes(consumer, counts, now)
-            values.add(id_ if id_ in labelled else OTHER, consumer.health, oldest_ms)
+            values.add(id_ if id_ in with_series else OTHER, consumer.health, oldest_ms)
         for id_, reason in not_run.items():
-            values.add_not_run(id_ if id_ in labelled else OTHER, reason, DeliveryState.STOPPED)
+            values.add_not_run(id_ if id_ in with_series else OTHER, reason, DeliveryState.STOPPED)
         self._oldest.next_round()
         self._state = (values, counts)
 
@@ -85,16 +87,16 @@ class LoopMetrics:
         if taken is not None:
             id_ = consumer.subscription.id
             before = self._increments.get(id_)
-            self._increments[id_] = taken if before is None else tuple(map(sum, zip(before, taken, strict=True)))
+            self._increments[id_] = taken if before is None else RecordIncrements._make(map(add, before, taken))
 
-    def _choose_labels(self, consumers: Collection[SubscriptionConsumer], not_run: Mapping[str, str]) -> None:
+    def _divide_increments(self, consumers: Collection[SubscriptionConsumer], not_run: Mapping[str, str]) -> None:
         """Choose who has series of their own, and divide the increments among the series."""
         increments, self._increments = self._increments, {}
         unhealthy = {one.subscription.id for one in consumers if one.health.problems} | not_run.keys()
         present = {one.subscription.id for one in consumers} | not_run.keys()
-        read = {id_: numbers[0] for id_, numbers in increments.items()}
-        self._labelled.update(present, unhealthy, read, self._clocks.monotonic())
-        self._totals.keep(self._labelled.ids)
+        read = {id_: numbers.read for id_, numbers in increments.items()}
+        self._series.update(present, unhealthy, read, self._clocks.monotonic())
+        self._totals.keep(self._series.ids)
         for id_, numbers in increments.items():
             self._totals.add(id_, numbers)
 

@@ -23,25 +23,28 @@ from webhookd.metrics.catalogue.records import (
     UNHEALTHY as UNHEALTHY_REASON,
 )
 from webhookd.metrics.declaration import Sampled
-from webhookd.metrics.tally import Sample
-from workers.ingest.consumer.subscription_health import SubscriptionHealth
+from webhookd.metrics.samples import Sample
+from workers.ingest.consumer.subscription_health import RecordIncrements, SubscriptionHealth
 
-COUNTED: Final[tuple[Sampled, ...]] = (
-    RECORDS_READ,
-    RECORDS_MATCHED,
-    RECORDS_FILTERED,
-    RECORDS_DENIED,
-    RECORDS_DELIVERED,
-    RECORDS_DEAD_LETTERED,
-    RECORDS_LOST,
-)
-"""The counters, in the order of Counters.take_increments."""
+COUNTED: Final[Mapping[str, Sampled]] = {
+    "read": RECORDS_READ,
+    "matched": RECORDS_MATCHED,
+    "filtered": RECORDS_FILTERED,
+    "denied": RECORDS_DENIED,
+    "delivered": RECORDS_DELIVERED,
+    "dead_lettered": RECORDS_DEAD_LETTERED,
+    "lost": RECORDS_LOST,
+}
+"""The counters by the fields of RecordIncrements."""
 
 HEALTHY, UNHEALTHY = Health.HEALTHY.value, Health.UNHEALTHY.value
 
 
 class SubscriptionValues:
-    """Made on the ingest loop's thread; read by any thread when no more is added. `totals` are those of COUNTED."""
+    """Made on the ingest loop's thread; read by any thread when no more is added.
+
+    `totals` are the sums of all RecordIncrements, by label.
+    """
 
     def __init__(self, totals: Mapping[str, tuple[int, ...]]) -> None:
         self._totals = totals
@@ -75,8 +78,8 @@ class SubscriptionValues:
     def samples(self, now: float) -> Iterator[Sample]:
         """Return the samples; `now` is in seconds since the epoch."""
         for label, totals in self._totals.items():
-            for metric, total in zip(COUNTED, totals, strict=True):
-                yield Sample(metric, (label,), total)
+            for field, total in zip(RecordIncrements._fields, totals, strict=True):
+                yield Sample(COUNTED[field], (label,), total)
         for label, records in self._lag_records.items():
             yield Sample(LAG_RECORDS, (label,), records)
         for label, oldest_ms in self._oldest_ms.items():

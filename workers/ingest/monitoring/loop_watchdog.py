@@ -9,7 +9,7 @@ from types import FrameType
 from webhookd import logs
 from webhookd.flow.monitoring.loop_latency import SLOW_TICKS, STUCK_TICKS, TICK_S, LoopLatency
 from webhookd.metrics.catalogue.ingest import LOOP_ITERATION
-from webhookd.metrics.tally import Sample
+from webhookd.metrics.samples import Sample
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = tuple(str(ROOT / package) + "/" for package in ("workers", "webhookd"))

@@ -16,7 +16,7 @@ from webhookd.errors import (
     WorkersLackStore,
 )
 from webhookd.metrics.catalogue.ingest import LIVE_WORKERS, QUEUE_TASKS, SYSTEM_FAULT
-from webhookd.metrics.tally import Sample
+from webhookd.metrics.samples import Sample
 from webhookd.settings import Settings
 from webhookd.store import schema
 from webhookd.store.system_health import IngestLoad

@@ -15,7 +15,7 @@ from webhookd.flow.status.activity_rollup import ActivityRollup
 from webhookd.metrics.catalogue.ingest import LEASES_EXPIRED
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.dispatch.dispatcher import Dispatcher
-from workers.ingest.metrics.loop_observer import NOT_OBSERVED, LoopObserver
+from workers.ingest.loop_observers import NO_OBSERVERS, LoopObservers
 from workers.ingest.settlement.report_effects import ReportEffects
 from workers.ingest.timer_queue import TimerQueue
 
@@ -35,8 +35,7 @@ class Settlement:
     """Owned by the ingest loop's thread; `consumers` are the running ones, by subscription.
 
     `gone` is called with a consumer whose endpoint answered 410, `failed` with a consumer whose delivery raised an
-    error, `marker_read` with the id of each report about a delivery that is not in flight. `observer` is told what
-    the metrics need.
+    error, `marker_read` with the id of each report about a delivery that is not in flight.
     """
 
     def __init__(
@@ -49,9 +48,9 @@ class Settlement:
         gone: Callable[[SubscriptionConsumer], None],
         failed: Callable[[SubscriptionConsumer, Exception], None],
         marker_read: Callable[[str], None] = lambda _id: None,
-        observer: LoopObserver = NOT_OBSERVED,
+        observers: LoopObservers = NO_OBSERVERS,
     ) -> None:
-        self._observer = observer
+        self._metrics, self._spans = observers.metrics, observers.spans
         self._marker_read = marker_read
         self._in_flight = in_flight
         self._dispatcher = dispatcher
@@ -74,7 +73,7 @@ class Settlement:
         """Forget a stopped subscription: its deliveries in flight become stale."""
         self._to_check.pop(consumer.subscription.id, None)
         self._dispatcher.forget(consumer)
-        self._observer.stopped(consumer)
+        self._metrics.stopped(consumer)
         for lane in consumer.accumulator.lanes.values():
             lane.delivery = None
 
@@ -107,8 +106,8 @@ class Settlement:
             self._guarded(self._consumers.get(delivery.subscription_id), partial(self._lease_expired, delivery))
         for consumer in list(self._to_check.values()):
             self._guarded(consumer, partial(self._check_lanes, consumer, now))
-        if self._dispatcher.spans is not None:
-            self._dispatcher.spans.sweep(self._in_flight)
+        if self._spans is not None:
+            self._spans.sweep(self._in_flight)
 
     def republish_soon(self, deliveries: Sequence[Delivery]) -> None:
         """Publish these again after PUBLISH_AGAIN_S: their publish failed."""
@@ -119,12 +118,12 @@ class Settlement:
 
     def _settle(self, delivery: Delivery, report: Report, now: float) -> None:
         done, early = delivery.done, delivery.early_attempts
-        self._observer.reported(delivery, report, now)
+        self._metrics.reported(delivery, report, now)
         effect = self._in_flight.apply(report, now)
         if delivery.done and not done:
-            self._observer.acknowledged(delivery)
-        if self._dispatcher.spans is not None:
-            self._dispatcher.spans.reported(delivery, report, ended=delivery not in self._in_flight)
+            self._metrics.acknowledged(delivery)
+        if self._spans is not None:
+            self._spans.reported(delivery, report, ended=delivery not in self._in_flight)
         if delivery.early_attempts > early:
             _log.warning(
                 "retry_too_early",
@@ -155,8 +154,8 @@ class Settlement:
         if delivery.due_at > -inf:  # otherwise another process has one of its lanes
             LEASES_EXPIRED.inc()
         effect = self._in_flight.worker_lost(delivery, self._monotonic())
-        if self._dispatcher.spans is not None:
-            self._dispatcher.spans.lost(delivery, ended=delivery not in self._in_flight)
+        if self._spans is not None:
+            self._spans.lost(delivery, ended=delivery not in self._in_flight)
         consumer = self._consumers.get(delivery.subscription_id)
         if consumer is not None:
             self._effects.apply(consumer, effect, WORKER_LOST)

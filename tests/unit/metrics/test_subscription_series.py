@@ -6,15 +6,15 @@ Oracle: a model that adds up what it has given, and what the series that disappe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhookd.metrics.labelled_subscriptions import REVIEW_S, LabelledSubscriptions
-from webhookd.metrics.labelled_totals import OTHER, LabelledTotals
+from webhookd.metrics.series_totals import OTHER, SeriesTotals
+from webhookd.metrics.subscription_series import REVIEW_S, SubscriptionSeries
 
 IDS = [f"s{number}" for number in range(6)]
 
 
-def chosen(bound: int, *records: int) -> LabelledSubscriptions:
+def chosen(bound: int, *records: int) -> SubscriptionSeries:
     """The choice after a first second with this traffic of s0, s1 …, all of them healthy."""
-    made = LabelledSubscriptions(bound, 0.0)
+    made = SubscriptionSeries(bound, 0.0)
     made.update(set(IDS[: len(records)]), set(), dict(zip(IDS, records, strict=False)), 1.0)
     return made
 
@@ -86,7 +86,7 @@ SECONDS = st.lists(
 def test_every_event_is_in_one_series(
     seconds: list[tuple[set[str], set[str], dict[str, int]]], bound: int, step_s: int
 ) -> None:
-    made, totals = LabelledSubscriptions(bound, 0.0), LabelledTotals(2)
+    made, totals = SubscriptionSeries(bound, 0.0), SeriesTotals(2)
     given_sum, disappeared = 0, 0
     for second, (present, unhealthy, records) in enumerate(seconds):
         before = totals.values()
@@ -110,7 +110,7 @@ def test_every_event_is_in_one_series(
 def test_no_unhealthy_one_waits_behind_a_healthy_one(
     seconds: list[tuple[set[str], set[str], dict[str, int]]], bound: int
 ) -> None:
-    made = LabelledSubscriptions(bound, 0.0)
+    made = SubscriptionSeries(bound, 0.0)
     for second, (present, unhealthy, records) in enumerate(seconds):
         made.update(present, unhealthy & present, records, float(second * 30))
         assert not (unhealthy & present) - made.ids or made.ids <= unhealthy
@@ -120,7 +120,7 @@ def test_no_unhealthy_one_waits_behind_a_healthy_one(
 def test_nothing_changes_while_nothing_happens(
     seconds: list[tuple[set[str], set[str], dict[str, int]]], bound: int
 ) -> None:
-    made = LabelledSubscriptions(bound, 0.0)
+    made = SubscriptionSeries(bound, 0.0)
     for second, (present, unhealthy, records) in enumerate(seconds):
         made.update(present, unhealthy & present, records, float(second))
         before = set(made.ids)

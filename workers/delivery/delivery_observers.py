@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 
 from webhookd.flow.dispatch.task_message import DeliveryRef
-from workers.delivery.attempt_spans import AttemptTracer
 from workers.delivery.attempt_tally import AttemptTally
 from workers.delivery.delivery_log import DeliveryLog
 from workers.delivery.delivery_sender import RequestTemplate
 from workers.delivery.request_observers import RequestObservers
+from workers.delivery.request_spans import RequestTracer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observers:
+class DeliveryObservers:
     """The log of deliveries, what traces them, and what counts their attempts; None if that is off."""
 
     log: DeliveryLog
-    tracer: AttemptTracer | None = None
+    tracer: RequestTracer | None = None
     tally: AttemptTally | None = None
 
     def of(self, ref: DeliveryRef, template: RequestTemplate) -> RequestObservers:

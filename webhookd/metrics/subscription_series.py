@@ -20,8 +20,11 @@ BUSIER: Final = 2.0
 """Two subscriptions with about the same traffic must not take the series from each other again and again."""
 
 
-class LabelledSubscriptions:
-    """At most `bound` ids, `ids`. Owned by one thread; `update` must be called in the order of time."""
+class SubscriptionSeries:
+    """The `ids` of the chosen subscriptions, at most `bound`. Owned by one thread.
+
+    `update` must be called in the order of time.
+    """
 
     def __init__(self, bound: int, now: float) -> None:
         self.ids: set[str] = set()

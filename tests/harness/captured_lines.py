@@ -10,7 +10,7 @@ from structlog.typing import EventDict, WrappedLogger
 PATIENCE_S = 20.0
 
 
-class LogLines:
+class CapturedLines:
     """The lines since its creation; a processor of structlog."""
 
     def __init__(self) -> None:
@@ -37,9 +37,9 @@ class LogLines:
 
 
 @contextmanager
-def log_lines() -> Iterator[LogLines]:
+def captured_lines() -> Iterator[CapturedLines]:
     """Keep the lines of all threads in place of writing them."""
-    lines = LogLines()
+    lines = CapturedLines()
     processors = structlog.get_config()["processors"]
     before = processors.copy()
     try:

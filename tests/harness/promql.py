@@ -1,4 +1,4 @@
-"""Which series a PromQL expression reads, and which labels it names: enough of the language for a closure test.
+"""Which series a PromQL expression reads, and which labels and values it names: enough of the language for tests.
 
 https://prometheus.io/docs/prometheus/latest/querying/basics/. Grafana's own variables and its function `label_values`
 may be in the expression.
@@ -7,7 +7,6 @@ may be in the expression.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 GROUPINGS = {"by", "without", "on", "ignoring", "group_left", "group_right"}
 OPERATORS = {"=", "!=", "=~", "!~"}
@@ -24,8 +23,8 @@ class Read:
 
     series: set[str] = field(default_factory=set)
     """The names of webhookd's series; those with a colon are recorded by a rule."""
-    matched: dict[str, set[str]] = field(default_factory=dict)
-    """By series: the labels that its selectors match."""
+    matched: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    """By series: the labels that its selectors match, each with the values, a regular expression's alternatives."""
     grouped: set[str] = field(default_factory=set)
     """The labels by which it groups or joins."""
 
@@ -44,8 +43,9 @@ def read(expression: str) -> Read:
             found.grouped |= set(_until(rest, ")")) - {","}
         elif _SERIES.fullmatch(token):
             found.series.add(token)
-            labels = _labels(list(_until(rest, "}"))) if following == "{" else set()
-            found.matched.setdefault(token, set()).update(labels)
+            labels = found.matched.setdefault(token, {})
+            for label, value in _matchers(list(_until(rest, "}")) if following == "{" else []):
+                labels.setdefault(label, set()).update(value.split("|"))
     return found
 
 
@@ -56,5 +56,7 @@ def _until(tokens: Iterator[str], end: str) -> Iterator[str]:
         yield token
 
 
-def _labels(matchers: list[str]) -> set[str]:
-    return {label for label, operator in pairwise(matchers) if operator in OPERATORS}
+def _matchers(tokens: list[str]) -> Iterator[tuple[str, str]]:
+    for label, operator, quoted in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if operator in OPERATORS:
+            yield label, quoted[1:-1]

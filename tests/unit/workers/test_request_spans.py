@@ -14,9 +14,9 @@ from tests.harness.spans import DELIVERY, PARENT, Spans, attributes, linked, par
 from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
-from workers.delivery.attempt_spans import LINKED_BODY_BYTES, LINKS, MOST_SPANS, AttemptTracer
 from workers.delivery.delivery_sender import DeliverySender
 from workers.delivery.request_observers import RequestObservers
+from workers.delivery.request_spans import LINKED_BODY_BYTES, LINKS, MOST_SPANS, RequestTracer
 
 
 def batches_of(parents: Sequence[str], size: int = 1, value: bytes = b"1") -> list[Batch]:
@@ -37,7 +37,7 @@ class Traced(SenderScene):
     def traced(self, batches: list[Batch], *, attempt: int = 0, failures: int = 0) -> DeliverySender:
         """A sender of these batches, whose delivery has a span."""
         one = msgspec.structs.replace(
-            ref(attempt=attempt, failures=failures, count=len(batches), traced=True), trace=DELIVERY
+            ref(attempt=attempt, failures=failures, count=len(batches), traced=True), traceparent=DELIVERY
         )
         return DeliverySender(
             one,
@@ -46,13 +46,13 @@ class Traced(SenderScene):
             limits=self.limits,
             clocks=self.clocks,
             ended=self.ended.append,
-            observers=RequestObservers(spans=AttemptTracer(self.spans.tracer).spans(one, self.template)),
+            observers=RequestObservers(spans=RequestTracer(self.spans.tracer).spans(one, self.template)),
         )
 
-    def has_spans(self, trace: str) -> bool:
-        """Whether a delivery with this `trace` has spans."""
-        one = msgspec.structs.replace(ref(), trace=trace)
-        return AttemptTracer(self.spans.tracer).spans(one, self.template) is not None
+    def has_spans(self, given: str) -> bool:
+        """Whether a delivery with this `traceparent` has spans."""
+        one = msgspec.structs.replace(ref(), traceparent=given)
+        return RequestTracer(self.spans.tracer).spans(one, self.template) is not None
 
 
 def sent_parents(request: bytes | None) -> list[str]:
@@ -209,9 +209,9 @@ def test_aborted_request_has_a_span() -> None:
     assert attributes(scene.spans.only)["error.type"] == "shutdown"
 
 
-@pytest.mark.parametrize(("trace", "traced"), [(DELIVERY, True), ("", False), ("of a later version", False)])
-def test_delivery_is_traced_if_its_task_says_so(trace: str, *, traced: bool) -> None:
-    assert Traced().has_spans(trace) is traced
+@pytest.mark.parametrize(("given", "traced"), [(DELIVERY, True), ("", False), ("of a later version", False)])
+def test_delivery_is_traced_if_its_task_says_so(given: str, *, traced: bool) -> None:
+    assert Traced().has_spans(given) is traced
 
 
 def test_delivery_that_is_not_traced_has_no_spans_and_no_context_of_its_own() -> None:

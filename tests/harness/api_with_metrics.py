@@ -1,24 +1,20 @@
 """A `webhookd api` as its operators see it: its port, its worker processes, and its metrics."""
 
 import http.client
-import json
 import os
 import re
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics_directory import PREFIX
 from api.server import heartbeat_directory
 from stack.free_ports import free_ports
 from tests.harness.command_process import PATIENCE_S, CommandProcess
+from tests.harness.metrics import Scrape, addresses_served, scrape_address
 from tests.harness.pipeline import until
-
-Series = tuple[str, frozenset[tuple[str, str]]]
 
 
 class MeasuredApi:
@@ -48,8 +44,7 @@ class MeasuredApi:
     @property
     def addresses(self) -> list[str]:
         """The address of the metrics, once for each worker process that has begun to serve them."""
-        lines = [line for line in self.process.output.splitlines() if '"metrics_served"' in line]
-        return [str(json.loads(line)["address"]) for line in lines]
+        return addresses_served(self.process.output)
 
     def directories(self) -> list[Path]:
         """The directories with its metrics, among those of all APIs of this machine."""
@@ -65,20 +60,9 @@ class MeasuredApi:
         """Wait until so many worker processes have begun to serve the metrics."""
         until(lambda: len(self.addresses) >= times, "metrics are served")
 
-    def value(self, name: str, **labels: str) -> float:
-        """The value of a series; 0 when there is none."""
-        return self.series().get((name, frozenset(labels.items())), 0.0)
-
-    def series(self) -> Mapping[Series, float]:
-        """All series with their values."""
-        host, _, port = self.addresses[-1].rpartition(":")
-        with closing(http.client.HTTPConnection(host, int(port), timeout=PATIENCE_S)) as connection:
-            connection.request("GET", "/metrics")
-            answer = connection.getresponse()
-            text = answer.read().decode()
-        assert answer.status == 200, text
-        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-        return {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
+    def scrape(self) -> Scrape:
+        """Ask the worker process that serves the metrics for them."""
+        return scrape_address(self.addresses[-1])
 
     @contextmanager
     def frozen(self, pid: int) -> Iterator[None]:

@@ -7,7 +7,7 @@ OTHER: Final = "other"
 """The label value of the subscriptions without series of their own. No subscription has this id."""
 
 
-class LabelledTotals:
+class SeriesTotals:
     """`width` totals for each label, and for OTHER. Owned by one thread.
 
     Totals of a label never become smaller while it is kept. Those of a label that is dropped are forgotten, and do not
