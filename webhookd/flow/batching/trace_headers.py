@@ -13,13 +13,18 @@ sees that when it renders the header, and a search of each body would take as lo
 """
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
-from webhookd.flow.batching.envelope_reader import Headers, first_headers, headers_of
+from webhookd.flow.batching.envelope_reader import Headers, first_headers, headers_within
 
 TRACESTATE_BYTES: Final = 8 * 1024
 """A longer one is dropped. W3C requires that at least 512 characters are passed on."""
+
+SEARCHED_BYTES: Final = 256 * 1024
+"""The longest body that is searched for records after the first one."""
+
+HEAD_BYTES: Final = 16 * 1024
+"""How much is read of what stands before the values of the records: about 64 records with a few headers each."""
 
 _PARENT: Final = re.compile(
     rb"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-[\x21-\x7e]*)?"
@@ -46,13 +51,14 @@ def first_parent(body: bytes) -> str:
     return _parent_in(first_headers(body)).decode()
 
 
-def parents_of(body: bytes, most: int, most_bytes: int) -> list[str]:
-    """The valid traceparents of the first `most` records of a body, each once; of the first one in a larger body.
+def parents_of(body: bytes, records: int, most: int) -> list[str]:
+    """The valid traceparents of the first `most` of the `records` of a body, each once.
 
-    To find the second record takes a search through the value of the first.
+    Records that take long to find are left out (SEARCHED_BYTES, HEAD_BYTES, `headers_within`), because the exchange
+    loop waits for it: about 0.8 ms at most, whatever keys, headers and values there are.
     """
-    headers: Iterable[Headers] = headers_of(body, most) if len(body) <= most_bytes else [first_headers(body)]
-    found = [_parent_in(of_record).decode() for of_record in headers]
+    most = most if len(body) <= SEARCHED_BYTES else 1
+    found = [_parent_in(headers).decode() for headers in headers_within(body, records, most, HEAD_BYTES)]
     return [parent for parent in dict.fromkeys(found) if parent]
 
 
