@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
@@ -14,14 +15,24 @@ DELIVERY = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03"
 """The traceparent of a delivery's span, as a worker gets it."""
 
 
-class Spans:
-    """A tracer that records every span, as that of a process does."""
+class Spans(SpanProcessor):
+    """A tracer that records every span, as that of a process does; while it is `broken`, each begin and end fails."""
 
     def __init__(self) -> None:
+        self.broken = False
         self._exporter = InMemorySpanExporter()
         provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
+        provider.add_span_processor(self)
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.tracer = provider.get_tracer("test")
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - OpenTelemetry calls it
+        """Raise AssertionError if the tracer is broken."""
+        assert not self.broken, "a fault of ours"
+
+    def on_end(self, span: ReadableSpan) -> None:  # noqa: ARG002 - likewise
+        """Raise AssertionError if the tracer is broken."""
+        assert not self.broken, "a fault of ours"
 
     @property
     def ended(self) -> tuple[ReadableSpan, ...]:

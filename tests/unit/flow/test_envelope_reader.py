@@ -6,7 +6,7 @@ import pytest
 
 from webhookd.errors import UndecodableRecord
 from webhookd.flow.batching.envelope import Envelope, body
-from webhookd.flow.batching.envelope_reader import records_of
+from webhookd.flow.batching.envelope_reader import headers_within, records_of
 from webhookd.flow.filters.decoding import validate
 
 SCALARS = (b"null", b"true", b"0", b"-1.50", b"1e999", b"1E-400", b"9" * 4000, b'""', rb'"\ud83d"', rb'"\udc00\\"')
@@ -70,6 +70,30 @@ def test_accepted_records_are_read_back_byte_by_byte(seed: int) -> None:
             validate(of_record)
     envelope = Envelope("orders.v1-eu_west", 11)
     assert read(body([envelope.render(*fields) for fields in records])) == records
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_headers_are_found_without_the_values(seed: int) -> None:
+    rng = random.Random(seed)  # noqa: S311 - the same records in every run
+    records = [record(rng, offset) for offset in range(rng.randrange(1, 8))]
+    envelope = Envelope("orders.v1-eu_west", 11)
+    rendered = body([envelope.render(*fields) for fields in records])
+    assert list(headers_within(rendered, len(records), 5, 1 << 20)) == [headers for *_, headers, _ in records[:5]]
+
+
+def test_values_are_not_read_for_the_headers() -> None:
+    endless = b"[" * 1000
+    rendered = body([Envelope("orders", 0).render(at, 0, None, (("at", b"%d" % at),), endless) for at in range(3)])
+    with pytest.raises(ValueError, match="does not end"):
+        list(records_of(rendered))
+    assert list(headers_within(rendered, 3, 64, 1 << 20)) == [(("at", b"%d" % at),) for at in range(3)]
+
+
+def test_value_that_looks_like_records_adds_no_headers() -> None:
+    inner = Envelope("orders", 0).render(9, 0, None, (("at", b"forged"),), b"1")
+    forged = b"[{},%b]" % inner
+    rendered = body([Envelope("orders", 0).render(at, 0, None, (("at", b"%d" % at),), forged) for at in range(3)])
+    assert list(headers_within(rendered, 3, 64, 1 << 20)) == [(("at", b"0"),)]
 
 
 def test_value_of_the_greatest_accepted_depth_is_read_back() -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from tests.harness.lanes import WANTED, Record, accumulator, lane, lane_of
 from webhookd.flow.batching.trace_headers import (
+    HEAD_BYTES,
+    SEARCHED_BYTES,
     TRACESTATE_BYTES,
     first_traceparent,
     trace_headers,
@@ -147,6 +149,29 @@ def test_contexts_of_a_batch_are_those_of_its_records() -> None:
     tricky = b'{"x":"]}[","y":["traceparent","%b"]}' % PARENT.replace(b"b7ad", b"b7af")
     one.take([Record(at, tricky, pairs=(("traceparent", of),)) for at, of in enumerate(parents)], WANTED, 0.0)
     body = one.form_batch(len(parents), 1 << 30).body
-    assert traceparents_of(body, 64, 1 << 20) == [PARENT.decode(), parents[2].decode()]
-    assert traceparents_of(body, 2, 1 << 20) == [PARENT.decode()]
-    assert traceparents_of(body, 64, len(body) - 1) == [first_traceparent(body)] == [PARENT.decode()]
+    assert traceparents_of(body, len(parents), 64) == [PARENT.decode(), parents[2].decode()]
+    assert traceparents_of(body, len(parents), 2) == [first_traceparent(body)] == [PARENT.decode()]
+
+
+@pytest.mark.parametrize(("size", "found"), [(SEARCHED_BYTES, 2), (SEARCHED_BYTES + 1, 1)])
+def test_large_body_is_searched_for_the_first_record_only(size: int, found: int) -> None:
+    body = body_of([b'"%b"' % (b"x" * (size // 2 - 500))] * 2)
+    padded = body.replace(b"x", b"x" * (size - len(body) + 1), 1)
+    assert (len(padded), len(traceparents_of(padded, 2, 64))) == (size, found)
+
+
+def test_keys_and_headers_are_read_up_to_a_bound() -> None:
+    long = b"k" * (HEAD_BYTES // 2 - 500)
+    assert traceparents_of(body_of([b"1"] * 5, long), 5, 64) == [parent(0).decode(), parent(1).decode()]
+    assert traceparents_of(body_of([b"1"], b"k" * HEAD_BYTES), 1, 64) == []
+
+
+def parent(number: int) -> bytes:
+    return b"00-%032x-b7ad6b7169203331-01" % (number + 1)
+
+
+def body_of(values: list[bytes], key: bytes | None = None) -> bytes:
+    one = lane()
+    records = [Record(at, of, key, (("traceparent", parent(at)),)) for at, of in enumerate(values)]
+    one.take(records, WANTED, 0.0)
+    return one.form_batch(len(values), 1 << 30).body

@@ -1,6 +1,6 @@
 """The spans of deliveries in ingest. Real: the accumulator, the deliveries in flight, OpenTelemetry's SDK in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -142,15 +142,15 @@ def test_returned_batches_are_traced_from_their_publication() -> None:
 def test_retry_belongs_to_the_same_trace() -> None:
     scene = Scene(filled())
     delivery = scene.publish()
-    own = delivery.traceparent
+    trace = delivery.traceparent
     scene.report(delivery, ReportKind.RETRY)
-    assert (scene.spans.ended, delivery.ref("ingest").traceparent) == ((), own)
+    assert (scene.spans.ended, delivery.ref("ingest").traceparent) == ((), trace)
     scene.report(delivery, ReportKind.FINISHED, 1)
     span = scene.spans.only
     assert [(event.name, dict(event.attributes or {})) for event in span.events] == [
         ("retry_scheduled", {"error.type": "http_500", "webhookd.wait_s": 2.0})
     ]
-    assert (attributes(span)["webhookd.attempts"], traceparent(span)) == (2, own)
+    assert (attributes(span)["webhookd.attempts"], traceparent(span)) == (2, trace)
 
 
 def test_wait_for_a_worker_and_for_a_limit_are_events() -> None:
@@ -243,3 +243,25 @@ def test_fault_in_tracing_does_not_keep_a_delivery_back() -> None:
         delivery = scene.publish()
     assert [line["event"] for line in lines] == ["tracing_failed"]
     assert (delivery in scene.in_flight, delivery.traceparent) == (True, "")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda scene, delivery: scene.report(delivery, ReportKind.FINISHED, 1),
+        lambda scene, delivery: scene.deliveries.lost(delivery, ended=True),
+        lambda scene, _: scene.deliveries.sweep(in_flight_deliveries()),
+        lambda scene, _: scene.deliveries.stop(),
+    ],
+    ids=["reported", "lost", "sweep", "stop"],
+)
+def test_fault_in_tracing_is_logged_once_and_costs_the_span_only(act: Callable[[Scene, Delivery], None]) -> None:
+    scene = Scene(filled())
+    delivery = scene.publish()
+    scene.spans.broken = True
+    with capture_logs() as lines:
+        act(scene, delivery)
+        scene.deliveries.lost(delivery, ended=True)
+        scene.deliveries.stop()
+    assert [(line["event"], line["delivery"]) for line in lines] == [("tracing_failed", delivery.id)]
+    assert scene.spans.ended == ()

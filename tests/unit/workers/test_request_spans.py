@@ -1,12 +1,13 @@
 """The spans of the requests of a delivery that is traced. Real: the sender, and OpenTelemetry's SDK in memory."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
+from structlog.testing import capture_logs
 
 from tests.harness.delivery_senders import OK, SECRET, SenderScene, answer, no_answer, ref
 from tests.harness.lanes import WANTED, Record, lane
@@ -16,14 +17,14 @@ from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
 from workers.delivery.delivery_sender import DeliverySender
 from workers.delivery.request_observers import RequestObservers
-from workers.delivery.request_spans import LINKED_BODY_BYTES, LINKS, MOST_SPANS, RequestTracer
+from workers.delivery.request_spans import LINKS, MOST_SPANS, RequestTracer
 
 
-def batches_of(parents: Sequence[str], size: int = 1, value: bytes = b"1") -> list[Batch]:
+def batches_of(parents: Sequence[str], size: int = 1) -> list[Batch]:
     """Batches of `size` records, each with this traceparent; none for an empty one."""
     one = lane()
     pairs = [(("traceparent", parent.encode()),) if parent else () for parent in parents]
-    one.take([Record(offset, value, pairs=pair) for offset, pair in enumerate(pairs)], WANTED, 0.0)
+    one.take([Record(offset, pairs=pair) for offset, pair in enumerate(pairs)], WANTED, 0.0)
     return [one.form_batch(size, 1 << 30) for _ in range(-(-len(parents) // size))]
 
 
@@ -49,9 +50,9 @@ class Traced(SenderScene):
             observers=RequestObservers(spans=RequestTracer(self.spans.tracer).spans(one, self.template)),
         )
 
-    def has_spans(self, given: str) -> bool:
-        """Whether a delivery with this `traceparent` has spans."""
-        one = msgspec.structs.replace(ref(), traceparent=given)
+    def has_spans(self, trace: str) -> bool:
+        """Whether a delivery with this `trace` has spans."""
+        one = msgspec.structs.replace(ref(), traceparent=trace)
         return RequestTracer(self.spans.tracer).spans(one, self.template) is not None
 
 
@@ -59,6 +60,11 @@ def sent_parents(request: bytes | None) -> list[str]:
     """The headers `traceparent` of a request."""
     head = (request or b"").partition(b"\r\n\r\n")[0]
     return [value.decode() for value in re.findall(rb"\r\ntraceparent: ([^\r]*)", head)]
+
+
+def errors_in(lines: Sequence[Mapping[str, object]]) -> list[tuple[object, object]]:
+    """The events of the lines that are errors, and their deliveries."""
+    return [(line["event"], line["delivery"]) for line in lines if line["log_level"] == "error"]
 
 
 def test_each_request_has_a_child_of_the_deliverys_span() -> None:
@@ -165,13 +171,43 @@ def test_batch_links_to_its_records_each_once_and_not_to_all() -> None:
     assert linked(scene.spans.only) == parents[: LINKS - 1]
 
 
-def test_large_body_is_searched_for_the_first_record_only() -> None:
+def test_batch_is_searched_once_however_often_it_is_sent() -> None:
     scene = Traced()
-    other = PARENT.replace("b7ad", "b7ae")
-    sender = scene.traced(batches_of([PARENT, other], 2, b'"%b"' % (b"x" * (LINKED_BODY_BYTES // 2))))
+    (batch,) = batches_of([PARENT, PARENT], 2)
+    one = msgspec.structs.replace(ref(traced=True), traceparent=DELIVERY)
+    spans = RequestTracer(scene.spans.tracer).spans(one, scene.template)
+    assert spans is not None
+    for outcome, good in ((answer(401), False), (OK, True)):
+        spans.begin(batch, at=0.0, attempt=1)
+        spans.end(outcome, acknowledged=good)
+    first, second = scene.spans.ended
+    assert first.links[0].context is second.links[0].context
+
+
+@pytest.mark.parametrize("requests_before", [0, 1])
+def test_fault_in_tracing_is_logged_once_and_the_delivery_goes_on(requests_before: int) -> None:
+    scene = Traced()
+    sender = scene.traced(batches_of(["", PARENT, ""]))
+    requests = [sender.advance(None)] if requests_before else []
+    scene.spans.broken = True
+    with capture_logs() as lines:
+        while len(requests) < 3:
+            requests.append(sender.advance(OK if requests else None))
+        assert sender.advance(OK) is None
+    assert errors_in(lines) == [("tracing_failed", "d1")]
+    assert [sent_parents(request) for request in requests[1:]] == [[PARENT], [DELIVERY]]
+    assert (scene.ended, sender.done, scene.spans.ended) == ([sender], 3, ())
+
+
+def test_fault_in_tracing_does_not_keep_a_failure_from_being_judged() -> None:
+    scene = Traced()
+    sender = scene.traced(batches_of([""]))
     sender.advance(None)
-    sender.advance(OK)
-    assert linked(scene.spans.only) == [PARENT]
+    scene.spans.broken = True
+    with capture_logs() as lines:
+        assert sender.advance(answer(503)) is None
+    assert errors_in(lines) == [("tracing_failed", "d1")]
+    assert (scene.ended, sender.failure_code) == ([sender], "http_503")
 
 
 def test_retry_continues_the_trace() -> None:
@@ -209,9 +245,17 @@ def test_aborted_request_has_a_span() -> None:
     assert attributes(scene.spans.only)["error.type"] == "shutdown"
 
 
-@pytest.mark.parametrize(("given", "traced"), [(DELIVERY, True), ("", False), ("of a later version", False)])
-def test_delivery_is_traced_if_its_task_says_so(given: str, *, traced: bool) -> None:
-    assert Traced().has_spans(given) is traced
+@pytest.mark.parametrize(("trace", "traced"), [(DELIVERY, True), ("", False), ("of a later version", False)])
+def test_delivery_is_traced_if_its_task_says_so(trace: str, *, traced: bool) -> None:
+    assert Traced().has_spans(trace) is traced
+
+
+def test_delivery_whose_spans_cannot_be_made_has_none() -> None:
+    scene = Traced()
+    scene.template = replace(scene.template, head=b"\xff /")
+    with capture_logs() as lines:
+        assert not scene.has_spans(DELIVERY)
+    assert errors_in(lines) == [("tracing_failed", "d1")]
 
 
 def test_delivery_that_is_not_traced_has_no_spans_and_no_context_of_its_own() -> None:

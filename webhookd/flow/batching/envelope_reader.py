@@ -11,7 +11,6 @@ import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 import msgspec
 
@@ -33,6 +32,9 @@ _BRACKET = re.compile(rb"(?:%b|%b)*+([\[\]{}])" % (_PLAIN, _NESTED), re.DOTALL)
 whole, because in Python a search step takes more time than the bytes that it covers."""
 
 _FIRST = len(b'{"messages":')
+
+_BOUNDARY = b'},{"topic":"'
+"""What is between two records. A value may have it, too, outside its strings: inside them quotes are escaped."""
 
 
 class _Base64(msgspec.Struct, forbid_unknown_fields=True):
@@ -88,9 +90,24 @@ def elements_of(body: bytes) -> Iterator[RenderedElement]:
         )
 
 
-def headers_of(body: bytes, most: int) -> Iterator[Headers]:
-    """The headers of the first `most` records of a body. Raises ValueError for what the envelope did not render."""
-    return (_headers(head[6]) for head, _ in islice(_elements(body), most))
+def headers_within(body: bytes, records: int, most: int, head_bytes: int) -> Iterator[Headers]:
+    """The headers of the first `most` of the `records` of a body; values are not read.
+
+    If values have the text that is between two records, only the first record is sure, and the others are left out. So
+    are those after the first `head_bytes` of what stands before the values, keys and headers included.
+    """
+    # As often as there are records to be separated: then each one is between two records, and none is in a value.
+    several = most > 1 and records > 1 and body.count(_BOUNDARY) == records - 1
+    at, left = _FIRST, head_bytes
+    for index in range(min(most, records) if several else 1):
+        if index:
+            at = body.index(_BOUNDARY, at) + 1
+        head = _HEAD.match(body, at, at + left)
+        if head is None:
+            return
+        yield _headers(head[6])
+        left -= head.end() - at
+        at = head.end()
 
 
 def first_headers(body: bytes) -> Headers:

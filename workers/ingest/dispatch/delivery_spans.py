@@ -9,9 +9,11 @@ Each is the root of a trace. It links to the first record's trace context, whose
 sampled. Its own context goes to the worker in the task (DeliveryRef.traceparent), whose spans are its children.
 
 Attributes follow OpenTelemetry's conventions for messaging; `webhookd.…` has what these do not name. A delivery that
-is not sampled costs one decision.
+is not sampled costs one decision. A fault in tracing is logged, and ends the span of its delivery, nothing else.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import isfinite
 
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
@@ -56,7 +58,7 @@ class DeliverySpans:
             if self._sampling.samples(delivery):
                 self._begin(delivery, subscription)
         except Exception:  # noqa: BLE001 - a fault in tracing must not keep a delivery from being published
-            _log.exception("tracing_failed", subscription=delivery.subscription_id, delivery=delivery.id)
+            self._drop(delivery)
 
     def _begin(self, delivery: Delivery, subscription: Subscription) -> None:
         topics = sorted({lane.partition.topic for lane in delivery.lanes})
@@ -76,28 +78,45 @@ class DeliverySpans:
         found = self._open.get(delivery.id)
         if found is None:
             return
-        _note(found[1], report)
-        if ended:
-            self._end(delivery, _outcome(delivery, report.kind))
+        with self._guarded(delivery):
+            _note(found[1], report)
+            if ended:
+                self._end(delivery, _outcome(delivery, report.kind))
 
     def lost(self, delivery: Delivery, *, ended: bool) -> None:
         """Note that the worker of a delivery was lost; it has not ended if its failed batch is to be dead-lettered."""
-        if delivery.id not in self._open:
+        found = self._open.get(delivery.id)
+        if found is None:
             return
-        self._open[delivery.id][1].set_attribute("error.type", LEASE_EXPIRED)
-        if ended:
-            self._end(delivery, LEASE_EXPIRED)
+        with self._guarded(delivery):
+            found[1].set_attribute("error.type", LEASE_EXPIRED)
+            if ended:
+                self._end(delivery, LEASE_EXPIRED)
 
     def sweep(self, in_flight: InFlightDeliveries) -> None:
         """End the spans of deliveries that have ended without a report: dead-lettered or superseded."""
         for delivery, _ in [found for found in self._open.values() if found[0] not in in_flight]:
             stored = delivery.stage is DeliveryStage.DEAD_LETTERING and delivery.done == len(delivery.batches)
-            self._end(delivery, DEAD_LETTERED if stored else SUPERSEDED)
+            with self._guarded(delivery):
+                self._end(delivery, DEAD_LETTERED if stored else SUPERSEDED)
 
     def stop(self) -> None:
         """End all spans: what is still in flight is sent again by another process."""
         for delivery, _ in list(self._open.values()):
-            self._end(delivery, STOPPED)
+            with self._guarded(delivery):
+                self._end(delivery, STOPPED)
+
+    @contextmanager
+    def _guarded(self, delivery: Delivery) -> Iterator[None]:
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - a fault in tracing must not keep a report from being settled, nor a stop
+            self._drop(delivery)
+
+    def _drop(self, delivery: Delivery) -> None:
+        """Forget the span of a delivery, which goes on without one. Called while the fault is handled."""
+        self._open.pop(delivery.id, None)
+        _log.exception("tracing_failed", subscription=delivery.subscription_id, delivery=delivery.id)
 
     def _end(self, delivery: Delivery, outcome: str) -> None:
         _, span = self._open.pop(delivery.id)
