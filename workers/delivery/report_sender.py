@@ -59,7 +59,10 @@ class _OpenSender:
 
 @dataclass(slots=True, kw_only=True)
 class _FinalReport:
-    """The last report of one attempt. `sent` is called once, with whether the report reached ingest."""
+    """The last report of one attempt. `sent` is called once, with whether the report reached ingest.
+
+    `sender` is None if no request was sent.
+    """
 
     ref: DeliveryRef
     report: Report
@@ -67,6 +70,12 @@ class _FinalReport:
     permit: UsedPermit | None = None
     give_up_at: float
     sent: Callable[[bool], None]
+    sender: DeliverySender | None = None
+
+    @property
+    def ends_delivery(self) -> bool:
+        """Whether it is about a delivery, and this worker has not counted its end: a lost sender may end later."""
+        return self.report.kind not in ANSWERS and not (self.sender is not None and self.sender.lost)
 
 
 class ReportSender:
@@ -115,7 +124,7 @@ class ReportSender:
         if isinstance(sender.verdict, RetryAt):
             key = payload_key(sender.ref.id, sender.ref.attempt + 1)
             keep[key] = encode_batches([sender.batches[sender.done]])
-        self.send_final(sender.ref, sender.report(), sent, keep, sender.used_permit())
+        self.send_final(sender.ref, sender.report(), sent, keep, sender.used_permit(), sender)
 
     def send_final(
         self,
@@ -124,6 +133,7 @@ class ReportSender:
         sent: Callable[[bool], None],
         keep: dict[str, bytes] | None = None,
         permit: UsedPermit | None = None,
+        sender: DeliverySender | None = None,
     ) -> None:
         """Send the last report of an attempt; `keep` holds payloads to store with it, `permit` is given back.
 
@@ -136,6 +146,7 @@ class ReportSender:
             permit=permit,
             give_up_at=self._monotonic() + self._lease_s,
             sent=sent,
+            sender=sender,
         )
         with self._changed:
             self._open.pop(ref.id, None)
@@ -185,7 +196,7 @@ class ReportSender:
         """Stop and log the senders that the exchange loop has lost; they are not reported any more."""
         for entry in [entry for entry in self._open.values() if now - entry.started_at >= self._lost_after_s]:
             ref = self._open.pop(entry.sender.ref.id).sender.ref
-            entry.sender.stopped = True
+            entry.sender.stopped = entry.sender.lost = True
             DELIVERIES_ENDED.inc("lost")
             _log.error(
                 "delivery_sender_lost", code="delivery_sender_lost", delivery=ref.id, subscription=ref.subscription
@@ -249,7 +260,6 @@ class ReportSender:
 
 def _call_back(finals: list[_FinalReport], *, reached: bool) -> None:
     for final in finals:
-        kind = final.report.kind
-        if kind not in ANSWERS:
-            DELIVERIES_ENDED.inc(kind.name.lower() if reached else "unreported")
-        final.sent(reached)
+        final.sent(reached)  # first: whatever happens to the metrics, the task must not wait
+        if final.ends_delivery:
+            DELIVERIES_ENDED.inc(final.report.kind.name.lower() if reached else "unreported")

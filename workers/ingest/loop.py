@@ -34,6 +34,7 @@ from workers.ingest.dispatch.dispatcher import Dispatcher
 from workers.ingest.loop_inbox import LoopInbox
 from workers.ingest.loop_limits import Clocks, LoopLimits
 from workers.ingest.metrics.loop_observer import NOT_OBSERVED, LoopObserver
+from workers.ingest.metrics.observer_guard import guarded
 from workers.ingest.ports import DeadLetterSink
 from workers.ingest.running_subscriptions import RunningSubscriptions
 from workers.ingest.settlement.dead_letter_writer import DeadLetterWriter
@@ -73,7 +74,7 @@ class IngestLoop:
         )
         self._limits = limits
         self._in_flight = in_flight
-        self._observer = observer
+        self._observer = guarded(observer, clocks.monotonic)
         self._writer = writers.writer
         self._describe_topics = describe_topics
         self._topics_seen_at = clocks.monotonic()
