@@ -319,6 +319,10 @@ class UnreadableDatabase(Database):
             yield session
 
 
+def _are_live(metrics: LiveMetrics, number: int) -> bool:
+    return metrics.read().value("webhookd_live_ingests") == number
+
+
 def test_nobody_counts_as_live_while_the_database_cannot_be_read(
     database: Database, tmp_path: Path, runner: Runner, live_metrics: LiveMetrics
 ) -> None:
@@ -329,7 +333,7 @@ def test_nobody_counts_as_live_while_the_database_cannot_be_read(
     assignment.start()
     for down, live in ((False, 2), (True, 0), (False, 2)):
         unreadable.down = down
-        until(lambda live=live: live_metrics.read().value("webhookd_live_ingests") == live, f"{live} are live")
+        until(partial(_are_live, live_metrics, live), f"{live} are live")
     assignment.stop()
     unreadable.close()
 

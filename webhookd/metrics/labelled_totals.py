@@ -31,7 +31,7 @@ class LabelledTotals:
         """Keep these labels, and begin with zeros those that are new; drop the others."""
         before, self._totals = self._totals, {OTHER: self._totals[OTHER]}
         for label in labels:
-            self._totals[label] = before.pop(label, None) or self._dropped.pop(label, (now, [0] * self._width))[1]
+            self._totals[label] = before.pop(label, []) or self._dropped.pop(label, (now, [0] * self._width))[1]
         del before[OTHER]
         self._dropped.update({label: (now, totals) for label, totals in before.items()})
         self._forget(now)

@@ -142,12 +142,3 @@ def test_value_that_looks_like_a_record_of_a_mixed_batch_is_not_read(oldest: Old
     (delivery,) = made.ready(99.0)
     assert delivery.records_per_lane == (1, 1)
     assert [look(oldest, one) for one in lanes] == [3, 17]
-
-
-def test_value_that_looks_like_a_record_of_its_lane_is_not_read(oldest: OldestRecords) -> None:
-    made = accumulator(2, size=1)
-    one = list(made.lanes.values())[1]
-    one.take([Record(5, CRAFTED), Record(17, CRAFTED)], WANTED, 0.0)
-    assert look(oldest, one) == 5
-    made.ready(99.0)
-    assert look(OldestRecords(), one) == 5, "in flight"
