@@ -137,7 +137,7 @@ def test_failing_endpoint_is_seen_from_its_first_retry_to_its_recovery(running: 
             running,
             INGEST,
             lambda scraped: (
-                scraped.value("webhookd_subscription_unhealthy", subscription=id_, reason="http_500") == 1
+                scraped.value("webhookd_subscription_unhealthy", subscription=id_, reason="http_5xx") == 1
                 and reported(scraped, "exhausted") >= 1
                 and (scraped.value("webhookd_lag_records", subscription=id_) or 0) == 3
                 and scraped.total("webhookd_lanes", state="circuit_open") >= 1

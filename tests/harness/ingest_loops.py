@@ -40,6 +40,8 @@ from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.loop import IngestLoop
 from workers.ingest.loop_limits import Clocks, LoopLimits
+from workers.ingest.loop_observers import LoopObservers
+from workers.ingest.metrics.loop_observer import NOT_OBSERVED, LoopObserver
 from workers.ingest.settlement.database_writer import DatabaseWriter
 from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 
@@ -81,7 +83,9 @@ class ClosableConsumer(MemoryConsumer):
 class NewLoop:
     """A loop with its collaborators, of which no thread has been started; each topic has `partitions`."""
 
-    def __init__(self, url: str, open_consumer: OpenConsumer, *, partitions: int) -> None:
+    def __init__(
+        self, url: str, open_consumer: OpenConsumer, *, partitions: int, observer: LoopObserver = NOT_OBSERVED
+    ) -> None:
         self.database = Database(url, secret_keys=SECRET_KEYS)
         self.never_joined = Event()
         self.writer = DatabaseWriter(
@@ -119,6 +123,7 @@ class NewLoop:
             describe_topics=lambda names: Topics(partitions=dict.fromkeys(names, partitions)),
             open_consumer=open_consumer,
             never_joined=self.never_joined.set,
+            observers=LoopObservers(metrics=observer),
         )
 
 
@@ -139,10 +144,10 @@ def new_consumer(
 class Scene(NewLoop):
     """A running loop; `kafka_consumers` are those that it has opened, in their order."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, observer: LoopObserver = NOT_OBSERVED) -> None:
         url = f"sqlite:///{folder / 'loop.db'}"
         create_tables(url)
-        super().__init__(url, self._open, partitions=2)
+        super().__init__(url, self._open, partitions=2, observer=observer)
         self.kafka_consumers: list[ClosableConsumer] = []
         self.opened = Event()
         self.refusals = 0
@@ -175,9 +180,9 @@ class Scene(NewLoop):
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Scene]:
+def running(folder: Path, observer: LoopObserver = NOT_OBSERVED) -> Iterator[Scene]:
     """A scene whose threads run."""
-    made = Scene(folder)
+    made = Scene(folder, observer)
     made.writer.start()
     made.publisher.start()
     made.loop.start()

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 
 from tests.harness.assignments import PATIENCE_S, new_assignment
 from tests.harness.databases import create_tables
+from tests.harness.metrics import LiveMetrics
+from tests.harness.pipeline import until
 from tests.harness.policies import OPERATOR, policies_in_use, policy
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
@@ -315,6 +317,25 @@ class UnreadableDatabase(Database):
             raise StoreUnavailable("said")
         with super().transaction(scope) as session:
             yield session
+
+
+def _are_live(metrics: LiveMetrics, number: int) -> bool:
+    return metrics.read().value("webhookd_live_ingests") == number
+
+
+def test_nobody_counts_as_live_while_the_database_cannot_be_read(
+    database: Database, tmp_path: Path, runner: Runner, live_metrics: LiveMetrics
+) -> None:
+    with database.transaction() as session:
+        ingest_members.heartbeat(session, Member(id="other", takes_part=False))
+    unreadable = UnreadableDatabase(f"sqlite:///{tmp_path / 'assignment.db'}")
+    assignment = new_assignment(unreadable, runner)
+    assignment.start()
+    for down, live in ((False, 2), (True, 0), (False, 2)):
+        unreadable.down = down
+        until(partial(_are_live, live_metrics, live), f"{live} are live")
+    assignment.stop()
+    unreadable.close()
 
 
 def test_subscription_under_a_policy_is_held_without_the_database_and_run_again_with_it(

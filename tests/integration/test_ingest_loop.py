@@ -1,13 +1,15 @@
 """The ingest loop with consumers that the test controls: a fault affects one subscription only, and loses no record."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Event
 
 import pytest
 
+from tests.harness.captured_lines import captured_lines
 from tests.harness.ingest_loops import ONE, PATIENCE_S, ZERO, Scene, held_status, message, on_the_loop, running
 from tests.harness.lanes import WANTED, about, lane_of, records
 from tests.harness.metrics import exposed
@@ -15,18 +17,51 @@ from tests.harness.pipeline import until
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import GroupDenied
-from webhookd.flow.attempt.attempt_report import ReportKind, decode, encode
+from webhookd.flow.attempt.attempt_report import Report, ReportKind, decode, encode
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.queue_names import FIRST
 from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
 from webhookd.store import subscriptions
+from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     with running(tmp_path) as made:
         yield made
+
+
+class BrokenObserver:
+    """Metrics with a fault: `checks` counts the seconds."""
+
+    def __init__(self) -> None:
+        self.checks: SimpleQueue[int] = SimpleQueue()
+
+    def checked(self, consumers: Collection[SubscriptionConsumer], _not_run: Mapping[str, str]) -> None:
+        self.checks.put(len(consumers))
+        raise ValueError("no timestamp")
+
+    def stopped(self, _consumer: SubscriptionConsumer) -> None:
+        raise LookupError("no consumer")
+
+    def reported(self, _delivery: Delivery, _report: Report, _now: float) -> None:
+        raise LookupError("no delivery")
+
+    def acknowledged(self, _delivery: Delivery) -> None:
+        raise LookupError("no batch")
+
+
+def test_fault_in_the_metrics_does_not_disturb_the_loop(tmp_path: Path) -> None:
+    observer = BrokenObserver()
+    with captured_lines() as lines, running(tmp_path, observer) as scene:
+        on_the_loop(scene, lambda: scene.loop.subscriptions.run(subscription(), None))
+        for _ in range(2):
+            observer.checks.get(timeout=PATIENCE_S)
+        on_the_loop(scene, lambda: scene.loop.subscriptions.stop(ID))
+        assert str(lines.wait_for("metrics_incomplete")["exc_info"]) == "no timestamp"
+    assert len(lines.of("metrics_incomplete")) == 1, "once a minute"
+    assert lines.of("loop_iteration_failed") == []
 
 
 def test_failed_iteration_skips_no_record(scene: Scene) -> None:

@@ -87,8 +87,9 @@ class Counter(Recorded):
 
     def inc(self, *labels: str, by: float = 1.0) -> None:
         """Add to the counter with these label values."""
-        if self._live is not None:
-            (self._live.labels(*labels) if labels else self._live).inc(by)
+        live = self._live  # another thread may call `unbind` meanwhile
+        if live is not None:
+            (live.labels(*labels) if labels else live).inc(by)
 
 
 class Gauge(Recorded):
@@ -121,13 +122,15 @@ class Gauge(Recorded):
 
     def set(self, value: float, *labels: str) -> None:
         """Set the value of the series with these label values."""
-        if self._live is not None:
-            (self._live.labels(*labels) if labels else self._live).set(value)
+        live = self._live  # another thread may call `unbind` meanwhile
+        if live is not None:
+            (live.labels(*labels) if labels else live).set(value)
 
     def inc(self, *labels: str, by: float = 1.0) -> None:
         """Add to the value; a negative number makes it less."""
-        if self._live is not None:
-            (self._live.labels(*labels) if labels else self._live).inc(by)
+        live = self._live  # another thread may call `unbind` meanwhile
+        if live is not None:
+            (live.labels(*labels) if labels else live).inc(by)
 
 
 class Histogram(Recorded):
@@ -160,8 +163,9 @@ class Histogram(Recorded):
 
     def observe(self, value: float, *labels: str) -> None:
         """Add a value to the series with these label values."""
-        if self._live is not None:
-            (self._live.labels(*labels) if labels else self._live).observe(value)
+        live = self._live  # another thread may call `unbind` meanwhile
+        if live is not None:
+            (live.labels(*labels) if labels else live).observe(value)
 
 
 class Sampled(Metric):

@@ -121,7 +121,9 @@ class Pacing:
 
 
 class DeliverySender:
-    """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
+    """Runs on the exchange loop's thread.
+
+    The report sender's thread reads `done`, and sets `stopped`, `lost` and `lease_end`.
 
     `ended` is called once, on the loop's thread. With a `pacing` a request may have to wait: then the sequence of
     requests ends, and the sender is submitted again after the wait.
@@ -145,7 +147,7 @@ class DeliverySender:
         self.tenant = template.tenant
         self.deadline_s = template.timeout_s or limits.deadline_s
         self.done = 0
-        self.stopped = False
+        self.stopped = self.lost = False
         self.verdict: Verdict = DELIVERED
         self._template = template
         self._success = template.success

@@ -56,7 +56,10 @@ class _OpenSender:
 
 @dataclass(slots=True, kw_only=True)
 class _FinalReport:
-    """The last report of one attempt. `sent` is called once, with whether the report reached ingest."""
+    """The last report of one attempt. `sent` is called once, with whether the report reached ingest.
+
+    `sender` is None if no request was sent.
+    """
 
     ref: DeliveryRef
     report: Report
@@ -64,6 +67,12 @@ class _FinalReport:
     permit: UsedPermit | None = None
     give_up_at: float
     sent: Callable[[bool], None]
+    sender: DeliverySender | None = None
+
+    @property
+    def ends_delivery(self) -> bool:
+        """Whether it is about a delivery, and this worker has not counted its end: a lost sender may end later."""
+        return self.report.kind not in VERIFICATION_KINDS and not (self.sender is not None and self.sender.lost)
 
 
 class ReportSender:
@@ -112,7 +121,7 @@ class ReportSender:
         if isinstance(sender.verdict, RetryAt):
             key = payload_key(sender.ref.id, sender.ref.attempt + 1)
             keep[key] = encode_batches([sender.batches[sender.done]])
-        self.send_final(sender.ref, sender.report(), sent, keep, sender.used_permit())
+        self.send_final(sender.ref, sender.report(), sent, keep, sender.used_permit(), sender)
 
     def send_final(
         self,
@@ -121,6 +130,7 @@ class ReportSender:
         sent: Callable[[bool], None],
         keep: dict[str, bytes] | None = None,
         permit: UsedPermit | None = None,
+        sender: DeliverySender | None = None,
     ) -> None:
         """Send the last report of an attempt; `keep` holds payloads to store with it, `permit` is given back.
 
@@ -133,6 +143,7 @@ class ReportSender:
             permit=permit,
             give_up_at=self._monotonic() + self._lease_s,
             sent=sent,
+            sender=sender,
         )
         with self._changed:
             self._open.pop(ref.id, None)
@@ -182,7 +193,7 @@ class ReportSender:
         """Stop and log the senders that the exchange loop has lost; they are not reported any more."""
         for entry in [entry for entry in self._open.values() if now - entry.started_at >= self._lost_after_s]:
             ref = self._open.pop(entry.sender.ref.id).sender.ref
-            entry.sender.stopped = True
+            entry.sender.stopped = entry.sender.lost = True
             DELIVERIES_ENDED.inc("lost")
             _log.error(
                 "delivery_sender_lost", code="delivery_sender_lost", delivery=ref.id, subscription=ref.subscription
@@ -246,7 +257,6 @@ class ReportSender:
 
 def _call_back(finals: list[_FinalReport], *, reached: bool) -> None:
     for final in finals:
-        kind = final.report.kind
-        if kind not in VERIFICATION_KINDS:
-            DELIVERIES_ENDED.inc(kind.code if reached else "unreported")
-        final.sent(reached)
+        final.sent(reached)  # first: whatever happens to the metrics, the task must not wait
+        if final.ends_delivery:
+            DELIVERIES_ENDED.inc(final.report.kind.code if reached else "unreported")

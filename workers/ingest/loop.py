@@ -11,6 +11,7 @@ inbox. Nothing in here blocks: what may block (closing a consumer, asking Kafka 
 
 import secrets
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from threading import Thread
 
 from webhookd import logs
@@ -33,6 +34,7 @@ from workers.ingest.dispatch.dispatcher import Dispatcher
 from workers.ingest.loop_inbox import LoopInbox
 from workers.ingest.loop_limits import Clocks, LoopLimits
 from workers.ingest.loop_observers import NO_OBSERVERS, LoopObservers
+from workers.ingest.metrics.observer_guard import guarded
 from workers.ingest.ports import DeadLetterSink
 from workers.ingest.running_subscriptions import RunningSubscriptions
 from workers.ingest.settlement.dead_letter_writer import DeadLetterWriter
@@ -72,7 +74,7 @@ class IngestLoop:
         )
         self._limits = limits
         self._in_flight = in_flight
-        self._observers = observers
+        self._observers = replace(observers, metrics=guarded(observers.metrics, clocks.monotonic))
         self._writer = writers.writer
         self._describe_topics = describe_topics
         self._topics_seen_at = clocks.monotonic()

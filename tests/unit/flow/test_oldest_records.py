@@ -126,5 +126,19 @@ def test_timestamps_in_values_and_headers_are_not_mistaken(value: bytes) -> None
         for offset in (11, 1, 2)
     ]
     assert first_timestamp_ms(body(texts)) == 1011
-    assert [envelope.timestamp_ms(offset, body(texts)) for offset in (1, 2, 11)] == [1001, 1002, 1011]
-    assert envelope.timestamp_ms(12, body(texts)) is None
+    assert [envelope.timestamp_ms(offset, body(texts)) for offset in (11, 1, 2, 12)] == [1011, None, None, None]
+    assert [envelope.timestamp_ms(offset, texts[1]) for offset in (11, 1)] == [None, 1001]
+
+
+CRAFTED = b'{"topic":"%b","partition":1,"offset":17,"timestamp":"no"}' % TOPIC.encode()
+"""A value that looks like the record of the other lane at offset 17."""
+
+
+def test_value_that_looks_like_a_record_of_a_mixed_batch_is_not_read(oldest: OldestRecords) -> None:
+    made = accumulator(2, size=100)
+    lanes = list(made.lanes.values())
+    lanes[0].take([Record(3, CRAFTED)], WANTED, 0.0)
+    lanes[1].take([Record(17, CRAFTED)], WANTED, 1.0)
+    (delivery,) = made.ready(99.0)
+    assert delivery.records_per_lane == (1, 1)
+    assert [look(oldest, one) for one in lanes] == [3, 17]

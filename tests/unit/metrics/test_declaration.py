@@ -56,6 +56,46 @@ def test_a_change_before_the_binding_is_lost_and_one_after_it_counts() -> None:
     assert registry.get_sample_value("webhookd_things_total", {"kind": "late"}) == 3
 
 
+class UnboundMeanwhile(Recorded):
+    """Another thread unbinds the metric as soon as a change has begun."""
+
+    def __getattribute__(self, name: str) -> object:
+        value = super().__getattribute__(name)
+        if name == "_live":
+            self.unbind()
+        return value
+
+
+class UnboundCounter(UnboundMeanwhile, Counter):
+    """A counter."""
+
+
+class UnboundGauge(UnboundMeanwhile, Gauge):
+    """A gauge."""
+
+
+class UnboundHistogram(UnboundMeanwhile, Histogram):
+    """A histogram."""
+
+
+@pytest.mark.parametrize("labels", [(), ("a",)])
+def test_a_metric_may_be_unbound_while_it_is_changed(labels: tuple[str, ...]) -> None:
+    registry, kinds = CollectorRegistry(), ("kind",) * len(labels)
+    counter = UnboundCounter("webhookd_things_total", "Things.", labels=kinds)
+    level = UnboundGauge("webhookd_level", "Level.", labels=kinds)
+    depth = UnboundGauge("webhookd_depth", "Depth.", labels=kinds)
+    wait = UnboundHistogram("webhookd_wait_seconds", "Wait.", buckets=(1.0,), labels=kinds)
+    for metric in (counter, level, depth, wait):
+        metric.bind(registry)
+    counter.inc(*labels)
+    level.set(1.0, *labels)
+    depth.inc(*labels)
+    wait.observe(1.0, *labels)
+    names = ("webhookd_things_total", "webhookd_level", "webhookd_depth", "webhookd_wait_seconds_count")
+    found = [registry.get_sample_value(name, dict(zip(kinds, labels, strict=True))) for name in names]
+    assert found == [1.0] * 4
+
+
 def test_an_unbound_metric_does_nothing() -> None:
     registry = CollectorRegistry()
     metrics: list[Recorded] = [

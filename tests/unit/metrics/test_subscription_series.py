@@ -6,7 +6,7 @@ Oracle: a model that adds up what it has given, and what the series that disappe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhookd.metrics.series_totals import OTHER, SeriesTotals
+from webhookd.metrics.series_totals import OTHER, SHOWN_S, SeriesTotals
 from webhookd.metrics.subscription_series import REVIEW_S, SubscriptionSeries
 
 IDS = [f"s{number}" for number in range(6)]
@@ -72,6 +72,39 @@ def test_a_stopped_one_makes_room() -> None:
     assert made.ids == {"s2"}
 
 
+def dropped(*labels: str, bound: int = 10) -> SeriesTotals:
+    """Totals of these labels, each 5, that were dropped at 100, one after the other."""
+    made = SeriesTotals(1, bound)
+    made.keep(labels, 0.0)
+    for label in labels:
+        made.add(label, (5,))
+    for number in range(len(labels)):
+        made.keep(labels[number + 1 :], 100.0)
+    return made
+
+
+def test_dropped_label_is_shown_for_a_minute_and_gets_no_more() -> None:
+    made = dropped("s0")
+    made.keep([], 100.0 + SHOWN_S - 1)
+    made.add("s0", (7,))
+    assert made.values() == {"s0": (5,), OTHER: (7,)}
+    made.keep([], 100.0 + SHOWN_S)
+    assert made.values() == {OTHER: (7,)}
+
+
+def test_label_that_is_kept_again_within_a_minute_continues() -> None:
+    made = dropped("s0")
+    made.keep(["s0"], 101.0)
+    made.add("s0", (2,))
+    made.keep(["s0"], 100.0 + SHOWN_S)
+    assert made.values() == {"s0": (7,), OTHER: (0,)}
+
+
+def test_no_more_dropped_labels_than_the_bound_are_shown() -> None:
+    assert dropped("s0", "s1", "s2", bound=2).values().keys() == {"s1", "s2", OTHER}
+    assert dropped("s0", bound=0).values().keys() == {OTHER}
+
+
 SECONDS = st.lists(
     st.tuples(
         st.sets(st.sampled_from(IDS)),
@@ -86,12 +119,12 @@ SECONDS = st.lists(
 def test_every_event_is_in_one_series(
     seconds: list[tuple[set[str], set[str], dict[str, int]]], bound: int, step_s: int
 ) -> None:
-    made, totals = SubscriptionSeries(bound, 0.0), SeriesTotals(2)
+    made, totals = SubscriptionSeries(bound, 0.0), SeriesTotals(2, bound)
     given_sum, disappeared = 0, 0
     for second, (present, unhealthy, records) in enumerate(seconds):
         before = totals.values()
         made.update(present, unhealthy & present, records, float(second * step_s))
-        totals.keep(made.ids)
+        totals.keep(made.ids, float(second * step_s))
         for id_, number in records.items():
             totals.add(id_, (number, 2 * number))
         after = totals.values()
@@ -100,7 +133,8 @@ def test_every_event_is_in_one_series(
         assert sum(value[0] for value in after.values()) + disappeared == given_sum
         assert all(value[1] == 2 * value[0] for value in after.values())
         assert all(after[label] >= before[label] for label in before.keys() & after.keys())
-        assert after.keys() == made.ids | {OTHER}
+        assert after.keys() >= made.ids | {OTHER}
+        assert len(after) <= 2 * bound + 1
         assert len(made.ids) <= bound
         assert made.ids <= present
         assert len(made.ids) == min(bound, len(present))

@@ -17,6 +17,7 @@ from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.status.endpoint_certificate import EndpointCertificate
 from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus
+from webhookd.metrics.series_totals import SHOWN_S
 from workers.ingest.loop_limits import Clocks
 from workers.ingest.metrics.loop_metrics import LoopMetrics
 
@@ -103,14 +104,25 @@ def test_counts_of_a_consumer_that_is_replaced_are_kept(measured: Measured) -> N
     assert [records(scraped, kind) for kind in ("read", "matched", "filtered")] == [4, 2, 2]
 
 
-def test_last_counts_of_a_stopped_subscription_are_in_other(measured: Measured) -> None:
+def test_last_counts_of_a_stopped_subscription_are_shown_for_a_minute(measured: Measured) -> None:
     running = measured.run()
     running.reads(ZERO, GOOD)
     measured.check()
     running.reads(ZERO, GOOD, GOOD, at=1)
     measured.stop(ID)
     scraped = measured.check()
-    assert (records(scraped, "read"), records(scraped, "read", "other")) == (None, 2)
+    assert (records(scraped, "read"), records(scraped, "read", "other")) == (3, 0)
+    assert scraped.series("webhookd_lag_seconds") == []
+    measured.now += SHOWN_S
+    scraped = measured.check()
+    assert (records(scraped, "read"), records(scraped, "read", "other")) == (None, 0)
+
+
+def test_counts_of_a_subscription_that_stops_within_its_first_second_are_in_other(measured: Measured) -> None:
+    measured.run().reads(ZERO, GOOD)
+    measured.stop(ID)
+    scraped = measured.check()
+    assert (records(scraped, "read"), records(scraped, "read", "other")) == (None, 1)
 
 
 @pytest.mark.parametrize("measured", [1], indirect=True)
@@ -129,8 +141,11 @@ def test_an_unhealthy_one_gets_series_at_once(measured: Measured) -> None:
     measured.check()
     measured.running[SECOND_ID].consumer.begin_problem("http_500")
     scraped = measured.check()
-    assert scraped.value("webhookd_subscription_unhealthy", subscription=SECOND_ID, reason="http_500") == 1
-    assert (records(scraped, "read"), records(scraped, "read", SECOND_ID)) == (None, 0)
+    assert scraped.value("webhookd_subscription_unhealthy", subscription=SECOND_ID, reason="http_5xx") == 1
+    assert (records(scraped, "read"), records(scraped, "read", SECOND_ID)) == (2, 0)
+    measured.now += SHOWN_S
+    scraped = measured.check()
+    assert records(scraped, "read") is None
     assert records(scraped, "read", "other") == 1, "the series that disappeared are not added to others"
 
 
@@ -141,9 +156,18 @@ def test_unhealthy_ones_without_series_are_counted_by_reason(measured: Measured)
     measured.not_run = {"33333333-3333-4333-8333-333333333333": "not_allowed"}
     found = measured.check().series("webhookd_subscription_unhealthy")
     assert {(one.labels["subscription"], one.labels["reason"]): one.value for one in found} == {
-        ("other", "http_500"): 2,
+        ("other", "http_5xx"): 2,
         ("other", "not_allowed"): 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("reason", "label"), [("http_418", "http_4xx"), ("http_503", "http_503"), ("http_599", "http_5xx")]
+)
+def test_reasons_with_a_status_are_few(measured: Measured, reason: str, label: str) -> None:
+    measured.run().consumer.begin_problem(reason)
+    measured.not_run = {SECOND_ID: reason}
+    assert measured.check().label_values("webhookd_subscription_unhealthy", "reason") == {label}
 
 
 def test_subscription_that_cannot_be_run_is_unhealthy(measured: Measured) -> None:

@@ -221,8 +221,9 @@ def test_stopping_senders_ends_the_open_ones(handler: SenderHandler) -> None:
 ENDED = "webhookd_deliveries_ended_total"
 
 
-def ends(live: LiveMetrics) -> dict[str, float]:
-    """How many deliveries have ended, by their kind."""
+def ends(handler: SenderHandler, live: LiveMetrics) -> dict[str, float]:
+    """How many deliveries have ended, by their kind, after the report sender has ended: it counts last."""
+    handler.report_sender.stop(PATIENCE_S)
     return {one.labels["kind"]: one.value for one in live.read().series(ENDED)}
 
 
@@ -235,7 +236,7 @@ def test_delivery_is_counted_by_the_kind_of_its_report(
 ) -> None:
     handler.claimed(batches=1).advance(outcome)
     assert handler.reached()
-    assert ends(live_metrics) == {kind: 1}
+    assert ends(handler, live_metrics) == {kind: 1}
 
 
 def test_delivery_whose_report_is_given_up_counts_as_unreported(
@@ -247,7 +248,7 @@ def test_delivery_whose_report_is_given_up_counts_as_unreported(
     handler.coordination.refusals.get(timeout=PATIENCE_S)
     handler.senders.now += LEASE_S
     assert not handler.reached()
-    assert ends(live_metrics) == {"unreported": 1}
+    assert ends(handler, live_metrics) == {"unreported": 1}
 
 
 def test_lost_sender_is_counted(handler: SenderHandler, live_metrics: LiveMetrics) -> None:
@@ -257,10 +258,20 @@ def test_lost_sender_is_counted(handler: SenderHandler, live_metrics: LiveMetric
     handler.claimed("d2", batches=1).advance(OK)
     assert handler.reached()
     assert eventually_stopped(lost)
-    assert ends(live_metrics) == {"finished": 1, "lost": 1}
+    assert ends(handler, live_metrics) == {"finished": 1, "lost": 1}
+
+
+def test_lost_sender_that_ends_later_is_counted_once(handler: SenderHandler, live_metrics: LiveMetrics) -> None:
+    lost = handler.claimed(batches=1)
+    handler.report_sender.sender_started(lost)
+    handler.senders.now += LOST_AFTER_S
+    assert eventually_stopped(lost)
+    lost.advance(OK)
+    assert handler.reached(), "its report is sent all the same"
+    assert ends(handler, live_metrics) == {"lost": 1}
 
 
 def test_answer_to_a_question_is_no_delivery(handler: SenderHandler, live_metrics: LiveMetrics) -> None:
     handler.report_sender.send_final(ref("q1"), Report(ReportKind.VERIFIED, "q1", 0), handler.answers.put)
     assert handler.reached()
-    assert ends(live_metrics) == {}
+    assert ends(handler, live_metrics) == {}

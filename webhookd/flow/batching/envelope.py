@@ -48,15 +48,18 @@ class Envelope:
         self.traced = self.traced or _TRACEPARENT in rendered
         return rendered
 
-    def timestamp_ms(self, offset: int, text: bytes) -> int | None:
-        """The timestamp of the lane's record at this offset in a rendered text or body; None if it is not in there."""
+    def timestamp_ms(self, offset: int, rendered: bytes) -> int | None:
+        """The timestamp of the lane's record at this offset, if a rendered text or body begins with it; else None.
+
+        What follows is not searched: the value of a record can have the same text.
+        """
         head = b'%b%d,"timestamp":' % (self._prefix, offset)
-        at = text.find(head)
-        return _number(text, at + len(head)) if at >= 0 else None
+        begin = len(_HEAD) if rendered.startswith(_HEAD) else 0
+        return _number(rendered, begin + len(head)) if rendered.startswith(head, begin) else None
 
 
 def first_timestamp_ms(rendered: bytes) -> int:
-    """The timestamp of the first record of a body."""
+    """The timestamp of a rendered text, or of the first record of a body."""
     # No topic has a quotation mark, so this is not in a topic; and what else could have it comes later.
     return _number(rendered, rendered.index(_TIMESTAMP) + len(_TIMESTAMP))
 

@@ -150,14 +150,17 @@ class Lane(Generic[DeliveryT]):
         """Whether its consumer must seek to the lane's position; False while the lane looks ahead."""
         return self.awaiting_seek and self.undecodable_run.lookahead_offset is None
 
-    def oldest_timestamp_ms(self, in_flight: bytes) -> int | None:
+    def oldest_timestamp_ms(self, in_flight: bytes, mixed_ms: int | None = None) -> int | None:
         """Kafka's timestamp of the record at the watermark; None if the lane does not have that record now.
 
-        `in_flight` is the body of the first batch in flight that is not settled, empty without one.
+        `in_flight` is the body of the first batch in flight that is not settled, empty without one. If that is a mixed
+        batch, `mixed_ms` is the timestamp of the lane's first record in it.
         """
         offset = self.ledger.watermark
         if offset in self._dead_letters:
             return self._dead_letters[offset].timestamp_ms
+        if mixed_ms is not None:
+            return mixed_ms
         waiting = self.returned[0].body if self.returned else self.waiting[0].text if self.waiting else b""
         return self._envelope.timestamp_ms(offset, in_flight or waiting)
 

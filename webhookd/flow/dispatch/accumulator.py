@@ -16,7 +16,7 @@ from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.batch_bound import BatchBound
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.batching.endpoint_latency import SLOW_REQUEST_S, EndpointLatency
-from webhookd.flow.batching.envelope import body, overhead_bytes, room_bytes
+from webhookd.flow.batching.envelope import body, first_timestamp_ms, overhead_bytes, room_bytes
 from webhookd.flow.batching.lane import RenderedRecord
 from webhookd.flow.batching.message import Matching
 from webhookd.flow.batching.throughput import ThroughputEstimate
@@ -268,6 +268,7 @@ class BatchAccumulator:
         )
         records_per_lane = tuple(len(records) for _, records in parts)
         delivery = self._in_flight(tuple(lane for lane, _ in parts), [batch], records_per_lane)
+        delivery.first_timestamps_ms = {lane: first_timestamp_ms(records[0].text) for lane, records in parts}
         delivery.size_bytes = len(batch.body)
         delivery.read_at = min(records[0].read_at for _, records in parts)
         return delivery

@@ -10,8 +10,8 @@ Overdue times of a delivery that a worker has refused for lack of a quota count 
 deadline is the subscription's timeout, or the operator's deadline without one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
 from typing import Protocol
@@ -57,6 +57,7 @@ class Delivery:
     All times are monotonic seconds. `timeout_s` is the subscription's timeout of a request; None: the operator's.
 
     batches       `records_per_lane` says how many records of the single mixed batch each lane has; None for one lane.
+                  `first_timestamps_ms` has Kafka's timestamp of the first of them by lane; empty for one lane.
                   `done` counts the batches that are acknowledged, `done_before_attempt` those of earlier attempts
     attempts      `failures` counts attempts of the first batch that failed before this delivery was formed.
                   `early_attempts` counts those that began before their `not_before`
@@ -77,6 +78,7 @@ class Delivery:
     lanes: "tuple[Lane, ...]"
     batches: list[Batch]
     records_per_lane: tuple[int, ...] | None = None
+    first_timestamps_ms: "Mapping[Lane, int]" = field(default_factory=dict)
     timeout_s: float | None = None
     probe: bool = False
     stage: DeliveryStage = DeliveryStage.QUEUED

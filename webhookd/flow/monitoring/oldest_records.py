@@ -12,7 +12,7 @@ a lane that cannot read at all is seen in the lag in records and in the health.
 
 from typing import NamedTuple
 
-from webhookd.flow.dispatch.delivery import Delivery, Lane
+from webhookd.flow.dispatch.delivery import Lane
 
 
 class _Known(NamedTuple):
@@ -49,7 +49,7 @@ class OldestRecords:
 
     @staticmethod
     def _looked_up(lane: Lane, watermark: int, before: _Known | None, *, is_open: bool) -> _Known | None:
-        found = lane.oldest_timestamp_ms(_first_in_flight(lane.delivery))
+        found = lane.oldest_timestamp_ms(*_first_in_flight(lane))
         if found is not None:
             return _Known(watermark, found) if found > 0 else None  # Kafka has -1 for a record without a timestamp
         if before is not None and (is_open or lane.failing):
@@ -58,8 +58,9 @@ class OldestRecords:
         return _Known(watermark, failing_since_ms) if failing_since_ms else None
 
 
-def _first_in_flight(delivery: Delivery | None) -> bytes:
-    """The body of the first batch that is not settled."""
+def _first_in_flight(lane: Lane) -> tuple[bytes, int | None]:
+    """The body of the first batch that is not settled, and the timestamp of the lane's first record if it is mixed."""
+    delivery = lane.delivery
     if delivery is None or delivery.done >= len(delivery.batches):
-        return b""
-    return delivery.batches[delivery.done].body
+        return b"", None
+    return delivery.batches[delivery.done].body, delivery.first_timestamps_ms.get(lane)

@@ -142,7 +142,7 @@ LIVE_WORKERS: Final = Sampled(
 )
 LIVE_INGESTS: Final = Gauge(
     "webhookd_live_ingests",
-    "Ingest processes with a heartbeat in the database, when it was last read.",
+    "Ingest processes with a heartbeat in the database, this one included; 0 while the database cannot be read.",
     processes=_INGEST,
 )
 API_KEY_EXPIRY: Final = Gauge(

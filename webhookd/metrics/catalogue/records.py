@@ -1,7 +1,8 @@
 """The metrics of an ingest process by subscription: records on their way, lag and health.
 
 The label `subscription` has a bounded number of values: `WEBHOOKD_METRICS_SUBSCRIPTIONS` of them have series of their
-own, unhealthy ones first, then those with the most traffic. The others share the value `other`.
+own, unhealthy ones first, then those with the most traffic. The others share the value `other`. The counters of as many
+that have lost their series are shown for another minute (series_totals.py).
 """
 
 from typing import Final

@@ -170,6 +170,7 @@ class SubscriptionAssignment:
         try:
             use_database()
         except StoreUnavailable as error:
+            LIVE_INGESTS.set(0)  # the last number would hide that nobody can read the database
             _log.warning("store_unavailable", code=error.code, detail=error.detail)
         except Exception:  # noqa: BLE001 - the top of the thread: the next read may succeed
             _log.exception("assignment_failed")

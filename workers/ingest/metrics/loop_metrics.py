@@ -33,7 +33,8 @@ from workers.ingest.metrics.subscription_values import SubscriptionValues, earli
 class LoopMetrics:
     """A LoopObserver; `samples` may be called by any thread, the other methods by the loop's thread only.
 
-    At most `bound` subscriptions have series of their own. The buffers may hold `limit_bytes`.
+    At most `bound` subscriptions have series of their own. The counters of as many that have lost theirs are shown for
+    another minute. The buffers may hold `limit_bytes`.
     """
 
     def __init__(self, clocks: Clocks, *, bound: int, limit_bytes: int) -> None:
@@ -43,7 +44,7 @@ class LoopMetrics:
         self.reported = self._deliveries.reported
         self.acknowledged = self._deliveries.acknowledged
         self._series = SubscriptionSeries(bound, clocks.monotonic())
-        self._totals = SeriesTotals(len(RecordIncrements._fields))
+        self._totals = SeriesTotals(len(RecordIncrements._fields), bound)
         self._increments: dict[str, RecordIncrements] = {}
         self._oldest = OldestRecords()
         self._state = (SubscriptionValues(self._totals.values()), LaneCounts())
@@ -90,15 +91,21 @@ class LoopMetrics:
             self._increments[id_] = taken if before is None else RecordIncrements._make(map(add, before, taken))
 
     def _divide_increments(self, consumers: Collection[SubscriptionConsumer], not_run: Mapping[str, str]) -> None:
-        """Choose who has series of their own, and divide the increments among the series."""
+        """Choose who has series of their own, and divide the increments among the series.
+
+        A subscription that loses its series, also one that has stopped, has its last increments in them.
+        """
         increments, self._increments = self._increments, {}
         unhealthy = {one.subscription.id for one in consumers if one.health.problems} | not_run.keys()
         present = {one.subscription.id for one in consumers} | not_run.keys()
         read = {id_: numbers.read for id_, numbers in increments.items()}
-        self._series.update(present, unhealthy, read, self._clocks.monotonic())
-        self._totals.keep(self._series.ids)
+        now, totals = self._clocks.monotonic(), self._totals
+        for id_ in [id_ for id_ in increments if totals.has(id_)]:
+            totals.add(id_, increments.pop(id_))
+        self._series.update(present, unhealthy, read, now)
+        totals.keep(self._series.ids, now)
         for id_, numbers in increments.items():
-            self._totals.add(id_, numbers)
+            totals.add(id_, numbers)
 
     def _count_lanes(self, consumer: SubscriptionConsumer, counts: LaneCounts, now: float) -> int | None:
         """Count the lanes; returns the timestamp of the oldest record that is not settled."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from webhookd.flow.status.delivery_status import DeliveryState
+from webhookd.flow.status.reason_codes import table_key
 from webhookd.flow.status.subscription_status import Health
 from webhookd.metrics.catalogue.ingest import SUBSCRIPTIONS
 from webhookd.metrics.catalogue.records import (
@@ -60,7 +61,7 @@ class SubscriptionValues:
             self._lag_records[label] += health.lag
         self._oldest_ms[label] = earlier(self._oldest_ms.get(label), oldest_ms)
         if health.problems:
-            self._unhealthy[label, health.reason] += 1
+            self._unhealthy[label, table_key(health.reason)] += 1
         if health.endpoint_certificate is not None:
             expires_at = health.endpoint_certificate.expires_at
             self._expires_at[label] = min(self._expires_at.get(label, expires_at), expires_at)
@@ -68,7 +69,7 @@ class SubscriptionValues:
 
     def add_not_run(self, label: str, reason: str, state: DeliveryState) -> None:
         """Add a subscription that cannot be run; `state` is that of its deliveries."""
-        self._unhealthy[label, reason] += 1
+        self._unhealthy[label, table_key(reason)] += 1
         self._count(UNHEALTHY, state)
 
     def _count(self, health: str, state: DeliveryState) -> None:
