@@ -11,6 +11,7 @@ the chosen worker process tries again. The master has no thread: a fork would co
 
 import os
 from itertools import count
+from pathlib import Path
 from typing import Any, Final
 
 from gunicorn.arbiter import Arbiter
@@ -35,7 +36,7 @@ def shared_metrics(settings: Settings, parent: str) -> "SharedMetrics | None":
     try:
         return SharedMetrics(settings, parent) if settings.metrics_bind else None
     except OSError as error:
-        _log.warning("metrics_not_recorded", code="metrics_not_recorded", directory=parent, error=str(error))
+        _not_recorded(parent, error)
         return None
 
 
@@ -49,16 +50,24 @@ class SharedMetrics:
         self._master = os.getpid()
         self._server: MetricsServer | None = None
 
+    @property
+    def directory(self) -> Path:
+        """Where the files are."""
+        return self._directory.path
+
     def assign_number(self, master: Arbiter, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
         """Give a worker process the first number that no running one has; called before the fork."""
         taken = {other.metrics_number for other in master.WORKERS.values()}
         worker.metrics_number = next(number for number in count(1) if number not in taken)
 
     def record(self, _master: Arbiter, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
-        """Record from now on; called in the worker process."""
-        multiprocess.record_in(self._directory.path, worker.metrics_number)
-        registry = multiprocess.shared_registry(self._directory.path, self._master)
-        self._server = MetricsServer(self._settings, PROCESSES, registry=registry, listener=self._listener)
+        """Record from now on; called in the worker process, which works without metrics where there is no room."""
+        try:
+            multiprocess.record_in(self.directory, worker.metrics_number)
+            registry = multiprocess.shared_registry(self.directory, self._master)
+            self._server = MetricsServer(self._settings, PROCESSES, registry=registry, listener=self._listener)
+        except OSError as error:
+            _not_recorded(str(self.directory), error)
 
     def serve(self) -> None:
         """Serve in this worker process until its end."""
@@ -67,10 +76,17 @@ class SharedMetrics:
 
     def end(self, _master: Arbiter, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
         """Let the gauges of a worker process that has ended count no more; called in the master."""
-        multiprocess.end(self._directory.path, worker.metrics_number)
+        try:
+            multiprocess.end(self.directory, worker.metrics_number)
+        except OSError as error:
+            _not_recorded(str(self.directory), error)
 
     def close(self) -> None:
         """In the master: close the port, and remove the files."""
         if self._listener is not None:
             self._listener.close()
         self._directory.remove()
+
+
+def _not_recorded(directory: str, error: OSError) -> None:
+    _log.warning("metrics_not_recorded", code="metrics_not_recorded", directory=directory, error=str(error))

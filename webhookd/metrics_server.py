@@ -9,8 +9,6 @@ import socket
 import threading
 from collections.abc import Iterable
 from selectors import EVENT_READ, DefaultSelector
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import WSGIApplication
 
 from prometheus_client import CollectorRegistry
@@ -20,15 +18,15 @@ from webhookd.metrics.catalogue.services import BUILD_INFO
 from webhookd.metrics.declaration import Process
 from webhookd.metrics.exposition import Exposition, SampleSources
 from webhookd.metrics.scrape_application import scrape_application
+from webhookd.metrics.scrape_server import ScrapeLimits, ScrapeServer
 from webhookd.settings import Settings
 
 RETRY_S = 10.0
 """How often a port is tried for when none was free."""
 
-REQUEST_S = 10.0
-"""How long a client may take to send its request: each connection has a thread."""
-
 STOP_S = 1.0
+
+LIMITS = ScrapeLimits()
 
 _log = logs.get(__name__)
 
@@ -38,6 +36,7 @@ class MetricsServer:
 
     `registry` is what is served in place of the process's own metrics: the API has several worker processes. `listener`
     listens already, and stays open for others at the end. `retry_s` is the time between two tries for a port.
+    `limits` are what clients may take.
     """
 
     def __init__(
@@ -48,12 +47,14 @@ class MetricsServer:
         registry: CollectorRegistry | None = None,
         listener: socket.socket | None = None,
         retry_s: float = RETRY_S,
+        limits: ScrapeLimits = LIMITS,
     ) -> None:
         self._address = settings.metrics_bind
         self._exposition = Exposition(processes, _log_incomplete) if self._address else None
         self._registry = registry
         self._listener = listener
         self._retry_s = retry_s
+        self._limits = limits
         self._processes = processes
         self._thread: threading.Thread | None = None
         self._stopper: socket.socket | None = None
@@ -92,46 +93,14 @@ class MetricsServer:
                 _log.warning("metrics_not_served", code="metrics_not_served", address=self._address)
                 if selector.select(self._retry_s):
                     return
-            with _Server(listener, application) as server:
+            with ScrapeServer(listener, application, self._limits) as server:
                 self._serve(server, selector)
 
-    def _serve(self, server: WSGIServer, selector: DefaultSelector) -> None:
-        selector.register(server, EVENT_READ)
+    def _serve(self, server: ScrapeServer, selector: DefaultSelector) -> None:
         self.port = server.server_port
         _log.info("metrics_served", address=_shown(server.server_name, server.server_port))
         self.listening.set()
-        while all(key.fileobj is server for key, _ in selector.select()):
-            server.handle_request()
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    """Has a thread for each connection, and looks no name up when it begins."""
-
-    daemon_threads = True
-    timeout = 0
-    """Another process that has this listener may have accepted the connection."""
-
-    def __init__(self, listener: socket.socket, application: WSGIApplication) -> None:
-        self.address_family = listener.family
-        super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
-        self.socket.close()
-        listener.settimeout(0.0)
-        self.socket = listener
-        self.server_name, self.server_port = listener.getsockname()[:2]
-        self.setup_environ()
-        self.set_app(application)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore a client that has left; standard error is for log lines."""
-
-
-class _Handler(WSGIRequestHandler):
-    """Logs no requests: Prometheus sends one every few seconds."""
-
-    timeout = REQUEST_S
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the standard library's own signature
-        """Log nothing."""
+        server.serve(selector)
 
 
 def listen(bind: str) -> socket.socket | None:

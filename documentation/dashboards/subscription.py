@@ -44,6 +44,12 @@ _NOW = (
         f"min(webhookd_endpoint_certificate_expiry_timestamp_seconds{{{_ONE}}}) - time()",
     ),
     stat(
+        "Certificate warning in",
+        "In what time the owner is warned that the certificate of the endpoint expires; negative since then.",
+        Unit.SECONDS,
+        f"min(webhookd_endpoint_certificate_warning_timestamp_seconds{{{_ONE}}}) - time()",
+    ),
+    stat(
         "Dead letters",
         "Records that became dead letters in the time shown.",
         Unit.COUNT,

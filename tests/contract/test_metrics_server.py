@@ -5,8 +5,14 @@ Oracles: http.client of the standard library, and prometheus-client's parsers of
 
 import http.client
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from errno import EMFILE
+from itertools import pairwise
+from select import select
+from threading import Event
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -19,6 +25,7 @@ from tests.harness.captured_lines import PATIENCE_S, CapturedLines, captured_lin
 from webhookd.metrics.catalogue.ingest import LEASES_EXPIRED
 from webhookd.metrics.declaration import EVERY
 from webhookd.metrics.samples import Sample
+from webhookd.metrics.scrape_server import ScrapeLimits
 from webhookd.metrics_server import MetricsServer, listen
 from webhookd.settings import Settings
 
@@ -108,6 +115,112 @@ def test_a_slow_client_does_not_block_others(server: MetricsServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(b"GET /metr")
         assert ask(server.port)[0].status == 200
+
+
+def closed(client: socket.socket) -> bool:
+    """Wait until the server closes a connection; a byte that it has not read makes it a reset."""
+    client.settimeout(PATIENCE_S)
+    with suppress(ConnectionError):
+        return client.recv(1) == b""
+    return True
+
+
+def wait_for_a_free_place(port: int) -> None:
+    """Ask until the server answers; the thread of another client ends a little after the client."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        with suppress(ConnectionError):
+            assert ask(port)[0].status == 200
+            return
+    pytest.fail("no place became free")
+
+
+def test_more_clients_than_allowed_are_closed_until_another_one_leaves(lines: CapturedLines) -> None:
+    del lines
+    server = started(new_server(limits=ScrapeLimits(clients=2, request_s=3600.0)))
+    slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(2)]
+    for client in slow:
+        client.sendall(b"GET /metr")
+    with socket.create_connection(("127.0.0.1", server.port)) as refused:
+        assert closed(refused)
+    slow[0].close()
+    wait_for_a_free_place(server.port)
+    slow[1].close()
+    server.stop()
+
+
+def test_a_client_that_goes_on_sending_is_ended_in_time(lines: CapturedLines) -> None:
+    del lines
+    server = started(new_server(limits=ScrapeLimits(clients=1, request_s=0.2)))
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.sendall(b"GET /")
+        deadline = time.monotonic() + PATIENCE_S
+        while not select([slow], [], [], 0.02)[0] and time.monotonic() < deadline:
+            slow.sendall(b"m")
+        assert closed(slow)
+    wait_for_a_free_place(server.port)
+    server.stop()
+
+
+def test_a_client_that_does_not_read_is_ended_in_time(lines: CapturedLines) -> None:
+    del lines
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Long())
+    server = started(new_server(registry=registry, limits=ScrapeLimits(clients=1, request_s=2.0)))
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert select([slow], [], [], PATIENCE_S)[0], "the response has begun"
+        wait_for_a_free_place(server.port)
+    server.stop()
+
+
+class Long(Collector):
+    """Has more than the buffers of a connection take."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Return one family with a long help text."""
+        yield Metric("long", "x" * 20_000_000, "gauge")
+
+
+class FullListener(socket.socket):
+    """Accepts nothing for a time, as when the process has no descriptor left."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.bind(("127.0.0.1", 0))
+        self.listen()
+        self._failures = failures
+        self.accepts: list[float] = []
+        self.failed = Event()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Raises OSError the first times."""
+        self.accepts.append(time.monotonic())
+        if len(self.accepts) <= self._failures:
+            self.failed.set()
+            raise OSError(EMFILE, "Too many open files")
+        return super().accept()
+
+
+def test_without_a_descriptor_it_waits_before_it_accepts_again(lines: CapturedLines) -> None:
+    del lines
+    listener = FullListener(failures=3)
+    server = started(new_server(listener=listener, limits=ScrapeLimits(accept_retry_s=0.05)))
+    assert ask(server.port)[0].status == 200
+    pauses = [later - earlier for earlier, later in pairwise(listener.accepts[:4])]
+    assert min(pauses) > 0.04, pauses
+    server.stop()
+
+
+def test_stop_does_not_wait_for_a_descriptor(lines: CapturedLines) -> None:
+    del lines
+    listener = FullListener(failures=1)
+    server = started(new_server(listener=listener, limits=ScrapeLimits(accept_retry_s=3600.0)))
+    with socket.create_connection(("127.0.0.1", server.port)):
+        assert listener.failed.wait(PATIENCE_S)
+        server.stop()
+    assert listener.fileno() == -1
+    assert len(listener.accepts) == 1
 
 
 def test_a_client_that_leaves_hurts_nobody(server: MetricsServer, capfd: pytest.CaptureFixture[str]) -> None:

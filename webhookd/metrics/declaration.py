@@ -62,6 +62,11 @@ class Metric:
 class Recorded(Metric):
     """A metric that is changed where something happens; changes before `bind` are lost."""
 
+    @property
+    def file_kind(self) -> str:
+        """With which word prometheus-client begins the name of its file when several processes record."""
+        return self.kind
+
     def bind(self, registry: CollectorRegistry) -> None:
         """Serve the metric from now on."""
         raise NotImplementedError
@@ -109,6 +114,11 @@ class Gauge(Recorded):
     ) -> None:
         super().__init__(name, help_text, labels=labels, processes=processes)
         self._mode = mode
+
+    @property
+    def file_kind(self) -> str:
+        """With which word prometheus-client begins the name of its file: the mode is part of it."""
+        return f"{self.kind}_{self._mode}"
 
     def bind(self, registry: CollectorRegistry) -> None:
         """Serve the metric from now on; without labels it begins at 0."""

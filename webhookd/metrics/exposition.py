@@ -34,7 +34,8 @@ class SampleSources(Protocol):
 class Exposition:
     """The metrics of one process, from its creation to `close`. There is one at a time in a process.
 
-    `failed` is called with the error of a source; the other sources are served without it.
+    `failed` is called with the error of a source; the other sources are served without it. Raises OSError when the
+    process records into files that cannot be opened; nothing is recorded then.
     """
 
     def __init__(self, processes: frozenset[Process], failed: Callable[[Exception], None]) -> None:
@@ -44,12 +45,19 @@ class Exposition:
         self._sampled = [one for one in METRICS if isinstance(one, Sampled) and one.processes & processes]
         self._failed = failed
         self._sources: list[Source] = []
-        for metric in self._recorded:
-            metric.bind(self.registry)
+        self._bind()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.registry.register(_Samples(self))
+
+    def _bind(self) -> None:
+        try:
+            for metric in self._recorded:
+                metric.bind(self.registry)
+        except OSError:
+            self.close()
+            raise
 
     def add_source(self, source: Source) -> None:
         """Serve the samples of a source, too."""

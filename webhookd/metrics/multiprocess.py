@@ -8,18 +8,28 @@ process ends, and there are never more files than processes at the same time.
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from webhookd.metrics.catalogue.contents import METRICS
+from webhookd.metrics.declaration import Recorded
 from webhookd.metrics.process_group import ProcessGroup
+
+RESERVED_BYTES: Final = {"histogram": 1 << 20, "counter": 1 << 18, "gauge": 1 << 16}
+"""The room of a file by what it has. All series of the API take about half of it; the library adds more if need be."""
+
+_RECORDED: Final = [one for one in METRICS if isinstance(one, Recorded)]
 
 
 def record_in(directory: Path, number: int) -> None:
     """Write what this process records into files; call it before its Exposition is created, and after a fork.
 
-    Raises OSError.
+    Raises OSError, among others when the file system has no room for the files.
     """
+    for metric in _RECORDED:
+        _reserve(directory / f"{metric.file_kind}_{number}.db", RESERVED_BYTES[metric.kind])
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
     values.ValueClass = values.MultiProcessValue(lambda: number)
     _id_file(directory, number).write_text(str(os.getpid()), encoding="ascii")
@@ -42,6 +52,18 @@ def shared_registry(directory: Path, parent: int) -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
+
+
+def _reserve(file: Path, size: int) -> None:
+    """Give a file its room. The library maps files with holes, and a full file system then kills who writes into one.
+
+    What is in the file already stays.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    finally:
+        os.close(descriptor)
 
 
 def _id_file(directory: Path, number: int) -> Path:

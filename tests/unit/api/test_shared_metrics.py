@@ -5,9 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from prometheus_client import values
 from structlog.testing import capture_logs
 
 from api.shared_metrics import SharedMetrics, shared_metrics
+from webhookd.metrics.catalogue.api import API_REQUESTS
 from webhookd.settings import Settings
 
 SETTINGS = Settings(metrics_bind="127.0.0.1:0")
@@ -40,6 +42,21 @@ def test_a_new_worker_process_gets_the_first_number_that_no_running_one_has(metr
 
 def test_a_worker_process_that_has_recorded_nothing_ends_without_an_error(metrics: SharedMetrics) -> None:
     metrics.end(SimpleNamespace(), SimpleNamespace(metrics_number=1))
+
+
+def test_a_worker_process_without_room_for_its_files_works_without_metrics(
+    metrics: SharedMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    metrics.directory.rmdir()
+    worker = SimpleNamespace(metrics_number=1)
+    with capture_logs() as lines:
+        metrics.record(SimpleNamespace(), worker)
+    [line] = lines
+    assert (line["event"], line["directory"]) == ("metrics_not_recorded", str(metrics.directory))
+    API_REQUESTS.inc("listKeys", "200")
+    metrics.serve()
+    metrics.end(SimpleNamespace(), worker)
 
 
 def test_without_an_address_there_are_none(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 Oracle: prometheus-client's registry. The processes are one: after `record_in` it is another one to the library.
 """
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +74,19 @@ def test_build_info_is_there_once(tmp_path: Path) -> None:
         exposition.close()
     labels = {"version": "1.0", "process": "api", "python": "3.11"}
     assert shared(tmp_path).get_sample_value("webhookd_build_info", labels) == 1
+
+
+def test_the_files_have_their_room_before_they_are_mapped(tmp_path: Path) -> None:
+    begin(tmp_path, 1).close()
+    files = {file.name.partition("_")[0]: file.stat() for file in tmp_path.glob("*_1.db")}
+    assert {kind: found.st_size for kind, found in files.items()} == multiprocess.RESERVED_BYTES
+    assert all(found.st_blocks * 512 >= found.st_size for found in files.values())
+
+
+def test_files_that_cannot_be_opened_leave_no_metric_that_records(tmp_path: Path) -> None:
+    multiprocess.record_in(tmp_path, 1)
+    shutil.rmtree(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        Exposition(frozenset({Process.API}), lambda error: pytest.fail(str(error)))
+    API_REQUESTS.inc("listKeys", "200")
+    assert not tmp_path.exists()

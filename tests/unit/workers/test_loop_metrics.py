@@ -202,7 +202,7 @@ def test_unknown_lag_in_records_has_no_series(measured: Measured) -> None:
 
 
 @pytest.mark.parametrize("measured", [0], indirect=True)
-def test_other_has_the_sum_of_the_lags_and_the_first_expiry(measured: Measured) -> None:
+def test_other_has_the_sum_of_the_lags_and_the_first_expiry_and_warning(measured: Measured) -> None:
     for id_, lag, expires_at in ((ID, 7, 900.0), (SECOND_ID, 5, 800.0)):
         health = measured.run(id_).consumer.health
         health.lag = lag
@@ -212,6 +212,18 @@ def test_other_has_the_sum_of_the_lags_and_the_first_expiry(measured: Measured) 
     scraped = measured.check()
     assert scraped.value("webhookd_lag_records", subscription="other") == 12
     assert scraped.value("webhookd_endpoint_certificate_expiry_timestamp_seconds", subscription="other") == 800
+    assert scraped.value("webhookd_endpoint_certificate_warning_timestamp_seconds", subscription="other") == 600
+
+
+@pytest.mark.parametrize(("lifetime_days", "days_before"), [(1, 0.25), (6, 1.5), (90, 14)])
+def test_warning_of_a_certificate_depends_on_its_lifetime(
+    measured: Measured, lifetime_days: int, days_before: float
+) -> None:
+    measured.run().consumer.health.endpoint_certificate = EndpointCertificate(
+        host="h", port=443, begins_at=0.0, expires_at=lifetime_days * 86400.0, seen_at=1.0
+    )
+    warned_at = measured.check().value("webhookd_endpoint_certificate_warning_timestamp_seconds", subscription=ID)
+    assert warned_at == (lifetime_days - days_before) * 86400
 
 
 def test_lanes_and_buffers_are_counted(measured: Measured) -> None:

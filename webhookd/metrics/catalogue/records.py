@@ -63,6 +63,11 @@ CERTIFICATE_EXPIRY: Final = _gauge(
     "webhookd_endpoint_certificate_expiry_timestamp_seconds",
     "When the certificate of the endpoint expires, in seconds since 1970; for `other` the first one that expires.",
 )
+CERTIFICATE_WARNING: Final = _gauge(
+    "webhookd_endpoint_certificate_warning_timestamp_seconds",
+    "When the owner is warned that the certificate of the endpoint expires, in seconds since 1970: 14 days before, or "
+    "when a quarter of its lifetime is left if that is later; for `other` the first warning.",
+)
 
 RECORDS: Final = (
     RECORDS_READ,
@@ -76,4 +81,5 @@ RECORDS: Final = (
     LAG_SECONDS,
     UNHEALTHY,
     CERTIFICATE_EXPIRY,
+    CERTIFICATE_WARNING,
 )

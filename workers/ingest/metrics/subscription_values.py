@@ -2,14 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Final
 
 from webhookd.flow.status.delivery_status import DeliveryState
+from webhookd.flow.status.endpoint_certificate import EndpointCertificate
 from webhookd.flow.status.reason_codes import table_key
 from webhookd.flow.status.subscription_status import Health
 from webhookd.metrics.catalogue.ingest import SUBSCRIPTIONS
 from webhookd.metrics.catalogue.records import (
     CERTIFICATE_EXPIRY,
+    CERTIFICATE_WARNING,
     LAG_RECORDS,
     LAG_SECONDS,
     RECORDS_DEAD_LETTERED,
@@ -53,6 +56,7 @@ class SubscriptionValues:
         self._oldest_ms: dict[str, int | None] = {}
         self._unhealthy: Counter[tuple[str, str]] = Counter()
         self._expires_at: dict[str, float] = {}
+        self._warn_at: dict[str, float] = {}
         self._states: dict[tuple[str, str], int] = {}
 
     def add(self, label: str, health: SubscriptionHealth, oldest_ms: int | None) -> None:
@@ -63,14 +67,17 @@ class SubscriptionValues:
         if health.problems:
             self._unhealthy[label, table_key(health.reason)] += 1
         if health.endpoint_certificate is not None:
-            expires_at = health.endpoint_certificate.expires_at
-            self._expires_at[label] = min(self._expires_at.get(label, expires_at), expires_at)
+            self._add_certificate(label, health.endpoint_certificate)
         self._count(UNHEALTHY if health.problems else HEALTHY, health.delivery.state)
 
     def add_not_run(self, label: str, reason: str, state: DeliveryState) -> None:
         """Add a subscription that cannot be run; `state` is that of its deliveries."""
         self._unhealthy[label, table_key(reason)] += 1
         self._count(UNHEALTHY, state)
+
+    def _add_certificate(self, label: str, certificate: EndpointCertificate) -> None:
+        self._expires_at[label] = min(self._expires_at.get(label, inf), certificate.expires_at)
+        self._warn_at[label] = min(self._warn_at.get(label, inf), certificate.warn_at)
 
     def _count(self, health: str, state: DeliveryState) -> None:
         key = health, state.value
@@ -89,6 +96,8 @@ class SubscriptionValues:
             yield Sample(UNHEALTHY_REASON, labels, number)
         for label, expires_at in self._expires_at.items():
             yield Sample(CERTIFICATE_EXPIRY, (label,), expires_at)
+        for label, warn_at in self._warn_at.items():
+            yield Sample(CERTIFICATE_WARNING, (label,), warn_at)
         for labels, number in self._states.items():
             yield Sample(SUBSCRIPTIONS, labels, number)
 
