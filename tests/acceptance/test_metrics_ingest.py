@@ -180,7 +180,7 @@ def test_mail_is_counted_by_its_result(running: Pipeline) -> None:
     wait_metric(running, INGEST, lambda scraped: scraped.value("webhookd_mails_waiting") == 0, "no mail waits")
 
 
-def test_deleted_subscription_has_no_series(running: Pipeline) -> None:
+def test_deleted_subscription_has_no_gauge_and_keeps_its_counters_for_a_while(running: Pipeline) -> None:
     topic = running.topic(1)
     with Receiver() as receiver:
         id_ = running.subscribe(receiver.url, topic)
@@ -189,9 +189,11 @@ def test_deleted_subscription_has_no_series(running: Pipeline) -> None:
         running.ask("DELETE", f"/1/Subscription/{id_}")
 
         def gone(scraped: Scrape) -> bool:
-            return all(one.labels.get("subscription") != id_ for one in scraped.samples)
+            return all(one.labels["subscription"] != id_ for one in scraped.series("webhookd_lag_seconds"))
 
-        wait_metric(running, INGEST, gone, "its series are gone")
+        scraped = wait_metric(running, INGEST, gone, "its lag is gone")
+    delivered = {one.labels["subscription"]: one.value for one in scraped.series("webhookd_records_delivered_total")}
+    assert delivered[id_] == 1
 
 
 def test_lost_worker_is_seen(running: Pipeline) -> None:
