@@ -152,9 +152,10 @@ $(VENV)/runtime: requirements.lock setup.cfg pyproject.toml | $(VENV)/bin/python
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/test: requirements-test.lock $(VENV)/runtime
+$(VENV)/test: requirements-test.lock load-test/pyproject.toml $(VENV)/runtime
 	@echo "== $$(grep -c == requirements-test.lock) packages of requirements-test.lock into it"
 	@$(PIP) install --no-deps --require-hashes -r requirements-test.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable load-test
 	@touch $@
 
 # pip-tools lives apart: what it needs must not leak into the environment that is tested.

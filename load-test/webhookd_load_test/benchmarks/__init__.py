@@ -1,0 +1,1 @@
+"""The benchmarks: what webhookd costs, in ratios of one run."""

@@ -1,0 +1,1 @@
+"""Compares what was published with what was received."""

@@ -1,0 +1,115 @@
+"""The result of a comparison, as JSON: for each subscription what is missing, what came again, and how late."""
+
+from pathlib import Path
+
+import msgspec
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A record that was acknowledged by Kafka, that the subscription wants, and that did not arrive."""
+
+    number: int
+    topic: str
+    partition: int
+    offset: int | None
+
+
+class Disorder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A record that arrived for the first time after a later one of its partition, or of its key."""
+
+    number: int
+    topic: str
+    partition: int
+    offset: int
+    after_offset: int
+    by: str
+    """`partition` or `key`."""
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Milliseconds from the append of a record to its first delivery."""
+
+    min_ms: float
+    average_ms: float
+    max_ms: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    p999_ms: float
+
+
+class SubscriptionResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one subscription got. The lists show the first LISTED ones; the counts are exact.
+
+    `expected` are the distinct records that it wants, `delivered` those of them that arrived. `unexpected` arrived
+    although its filters drop them, or nobody published them. `duplicates` are deliveries of a record after its first.
+    `longest_stall_s` is the longest time in which one lane (a partition) had a record and none arrived.
+    """
+
+    id: str
+    name: str
+    expected: int
+    delivered: int
+    lost: int
+    unexpected: int
+    duplicates: int
+    disorders: int
+    invalid_signatures: int
+    latency: Latency | None
+    longest_stall_s: float
+    longest_stall_lane: str
+    missing: list[Missing] = []
+    disorder: list[Disorder] = []
+
+
+LISTED = 100
+
+
+class Second(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One second of the run, counted from its begin: what came in, what went out, and how long that took."""
+
+    at_s: int
+    published: int = 0
+    received: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    """Requests that the receiver did not answer with 2xx."""
+
+    latency_p50_ms: float | None = None
+    latency_p90_ms: float | None = None
+    latency_p99_ms: float | None = None
+
+
+class PublishResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was published. `late` is how long after their time in the file records were handed to the producer."""
+
+    records: int
+    not_acknowledged: int
+    late_p50_ms: float
+    late_p99_ms: float
+    late_max_ms: float
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The result of a run. `passed` is the verdict; `faults` says in a sentence each why not.
+
+    `latency` is that of all subscriptions together. Throughput is in deliveries a second, from the first to the last.
+    """
+
+    passed: bool
+    faults: list[str]
+    publish: PublishResult
+    subscriptions: list[SubscriptionResult]
+    latency: Latency | None
+    throughput_per_s: float
+    seconds: list[Second] = []
+
+
+def write(file: Path, result: Result) -> None:
+    """Write the result."""
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1))
+
+
+def read(file: Path) -> Result:
+    """Read the result. Raises msgspec.ValidationError with the field, OSError without the file."""
+    return msgspec.json.decode(file.read_bytes(), type=Result)

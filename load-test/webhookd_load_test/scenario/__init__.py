@@ -1,0 +1,1 @@
+"""Runs a scenario: services, subscriptions, load, timeline, comparison, report."""

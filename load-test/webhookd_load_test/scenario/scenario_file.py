@@ -1,0 +1,113 @@
+"""A scenario: a TOML file that says what is published, who subscribes, how the endpoint behaves, and what happens."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from webhookd_load_test.cluster.timeline import Step
+from webhookd_load_test.receiver.faults import Fault
+
+SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
+"""The scenarios of this checkout; each is named for its file."""
+
+Count = Annotated[int, Meta(ge=1)]
+
+
+class UnusableScenarioError(Exception):
+    """A scenario that cannot be run: the message names the file, the field and the reason."""
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is published: `rows` records over `duration_s`, as `csv-generate` makes them.
+
+    `skew` is the exponent of a Zipf distribution of the keys; 0 makes all equally frequent.
+    """
+
+    rows: Count
+    duration_s: Annotated[float, Meta(gt=0)]
+    topics: Count = 1
+    partitions: Count = 4
+    payload_bytes: Annotated[int, Meta(ge=64)] = 300
+    keys: Count = 1000
+    skew: Annotated[float, Meta(ge=0)] = 0.0
+    seed: int = 1
+
+
+class Subscriptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`count` equal subscriptions to all topics. `retry` is the API's `configuration.retry`, as it is there.
+
+    In `filters`, `{n}` is the number of the subscription, from 0.
+    """
+
+    name: str
+    count: Count = 1
+    filters: list[str] = []
+    batch: Count = 1
+    batch_interval_s: Annotated[int, Meta(ge=1)] = 1
+    signed: bool = True
+    retry: dict[str, str | int | float | bool] = {}
+    faults: list[Fault] = []
+    """How the endpoint of these subscriptions fails."""
+
+
+class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many processes there are when the load begins. `receivers` are processes too."""
+
+    brokers: Count = 1
+    ingest: Count = 1
+    workers: Count = 1
+    receivers: Count = 1
+    settings: dict[str, str] = {}
+    """Environment variables of webhookd's processes."""
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the run must hold, apart from losing nothing and keeping the order.
+
+    drain_s         how long after the last record everything must have arrived and been committed
+    duplicates      how many records may arrive again in all; None: any number
+    stall_s         the longest time in which a lane had a record and none arrived; None: any. Only for subscriptions
+                    whose endpoint does not fail
+    flat_memory     whether memory and descriptors of webhookd's processes must not grow
+    """
+
+    drain_s: Annotated[float, Meta(gt=0)] = 120.0
+    duplicates: int | None = None
+    stall_s: float | None = None
+    flat_memory: bool = False
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole scenario; `name` is that of its file."""
+
+    summary: str
+    load: Load
+    subscriptions: Annotated[list[Subscriptions], Meta(min_length=1)]
+    stack: Stack = Stack()
+    timeline: list[Step] = []
+    bounds: Bounds = Bounds()
+    name: str = ""
+
+
+def read(file: Path) -> Scenario:
+    """Read a scenario. Raises UnusableScenarioError."""
+    try:
+        known = tomllib.loads(file.read_text(encoding="utf-8"))
+        return msgspec.convert({**known, "name": file.stem}, type=Scenario)
+    except OSError as error:
+        raise UnusableScenarioError(f"{file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise UnusableScenarioError(f"{file}: {error}") from None
+
+
+def find(name_or_file: str) -> Path:
+    """The file of a scenario, by its name or its path. Raises UnusableScenarioError, which lists the names."""
+    if (named := SCENARIOS / f"{name_or_file}.toml").exists():
+        return named
+    if (file := Path(name_or_file)).exists():
+        return file
+    names = ", ".join(sorted(one.stem for one in SCENARIOS.glob("*.toml")))
+    raise UnusableScenarioError(f"no scenario {name_or_file!r}; there are: {names}")
