@@ -1,6 +1,7 @@
 """A scenario: a TOML file that says what is published, who subscribes, how the endpoint behaves, and what happens."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -111,3 +112,27 @@ def find(name_or_file: str) -> Path:
         return file
     names = ", ".join(sorted(one.stem for one in SCENARIOS.glob("*.toml")))
     raise UnusableScenarioError(f"no scenario {name_or_file!r}; there are: {names}")
+
+
+def as_text(scenario: Scenario) -> dict[str, str]:
+    """All settings of a scenario by their dotted names, for people; those of lists with their position."""
+    return dict(_flat("", msgspec.to_builtins(scenario)))
+
+
+def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}" if name else str(key), inner)
+    elif isinstance(value, list) and value:
+        for number, inner in enumerate(value):
+            yield from _flat(f"{name}[{number}]", inner)
+    else:
+        yield name, "–" if value is None or value in ([], {}, "") else str(value)
+
+
+def lasting(scenario: Scenario, duration_s: float) -> Scenario:
+    """The scenario at the same rate for another time. Its timeline stays as it is."""
+    rows = max(1, round(scenario.load.rows * duration_s / scenario.load.duration_s))
+    return msgspec.structs.replace(
+        scenario, load=msgspec.structs.replace(scenario.load, rows=rows, duration_s=duration_s)
+    )

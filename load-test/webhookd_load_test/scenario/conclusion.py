@@ -1,0 +1,21 @@
+"""The end of a run: what was published is compared with what arrived, and the report is written."""
+
+from webhookd_load_test.compare import summary
+from webhookd_load_test.compare.comparison import compare
+from webhookd_load_test.report.html_report import write_report
+from webhookd_load_test.run_folder import result
+from webhookd_load_test.run_folder.paths import RunFolder
+from webhookd_load_test.scenario.run_display import RunDisplay
+from webhookd_load_test.scenario.scenario_file import Bounds
+
+
+def conclude(folder: RunFolder, bounds: Bounds, display: RunDisplay) -> int:
+    """Compare what there is, also of a run that ended early, and write the report; returns the exit code."""
+    if not folder.facts.exists() or not folder.published.exists():
+        return 1
+    display.say("comparing what was published with what arrived")
+    compared = compare(folder, bounds)
+    result.write(folder.result, compared)
+    display.show(summary.text(compared))
+    display.say(f"report: {write_report(folder)}")
+    return 0 if compared.passed else 1

@@ -1,0 +1,63 @@
+"""Samples a run about once a second, on a thread of its own."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from webhookd_load_test.run_folder import samples
+from webhookd_load_test.run_folder.samples import ProcessSample, Sample
+
+INTERVAL_S = 1.0
+
+
+class Sampler:
+    """A context: takes samples from its begin to its end, adds each to the file, and passes it to `seen`."""
+
+    def __init__(
+        self,
+        file: Path,
+        *,
+        processes: Callable[[], dict[str, ProcessSample]],
+        published: Callable[[], int],
+        received: Callable[[], int],
+        lag: Callable[[], int | None],
+        seen: Callable[[Sample], None],
+    ) -> None:
+        self._file = file
+        self._processes = processes
+        self._published = published
+        self._received = received
+        self._lag = lag
+        self._seen = seen
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            sample = self._sample()
+            samples.append(self._file, sample)
+            self._seen(sample)
+            if self._stopping.wait(INTERVAL_S):
+                return
+
+    def _sample(self) -> Sample:
+        return Sample(
+            at_ns=time.time_ns(),
+            processes=self._processes(),
+            published=self._published(),
+            received=self._received(),
+            lag=self._lag(),
+        )
