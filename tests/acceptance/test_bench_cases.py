@@ -1,6 +1,6 @@
 """The benchmark's cases in their short form: each delivers all of its records, once and in order.
 
-Oracles: the checking receiver of load-test/, in a process of its own, and the exit code. No figure is asserted. There
+Oracles: the benchmark's checking receiver, in a process of its own, and the exit code. No figure is asserted. There
 are no fakes: real Kafka, Redis, Postgres, nginx for TLS, and the real processes.
 """
 
@@ -14,7 +14,6 @@ import pytest
 from stack import install
 from stack.errors import NotStarted
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 600.0
 
 
@@ -36,8 +35,8 @@ def test_every_case_of_the_benchmark_delivers_in_order(kafka_bootstrap: str, red
         "WEBHOOKD_TEST_POSTGRES": postgres_url,
     }
     ended = subprocess.run(
-        [sys.executable, ROOT / "load-test" / "bench.py", "--short"],
-        env={**os.environ, **addresses, "PYTHONPATH": str(ROOT)},
+        [sys.executable, "-m", "webhookd_load_test.main", "bench", "--short"],
+        env={**os.environ, **addresses},
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
