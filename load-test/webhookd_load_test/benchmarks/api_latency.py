@@ -19,7 +19,6 @@ from stack.child import spawn
 from stack.free_ports import free_ports
 from stack.service_group import ServiceGroup
 from stack.waiting import until_ready
-from tests.harness.many_rows import fill
 from webhookd.store import migrating
 from webhookd.store.database import Database
 from webhookd.store.engines import Bounds
@@ -27,6 +26,7 @@ from webhookd.store.tables import SubscriptionRow
 from webhookd_load_test.benchmarks.rig.checking_receiver import ASK_TIMEOUT_S, START_TIMEOUT_S
 from webhookd_load_test.benchmarks.rig.command_end import end_with
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
+from webhookd_load_test.benchmarks.rig.many_rows import fill
 
 GOAL_MS: Final = 50.0
 """The 99th percentile of a list and of a status."""

@@ -11,8 +11,11 @@ TOPIC_TIMEOUT_S = 60.0
 
 @cache
 def _admin(bootstrap_servers: str) -> AdminClient:
-    """Kept until the process ends: librdkafka 2.16 crashed when a client that had just created topics was destroyed."""
-    return AdminClient({"bootstrap.servers": bootstrap_servers})
+    """Kept until the process ends: librdkafka 2.16 crashed when a client that had just created topics was destroyed.
+
+    So it outlives the broker, and must not print that this one is gone.
+    """
+    return AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
 
 
 def create_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -> None:
