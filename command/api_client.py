@@ -58,7 +58,7 @@ class ManagementClient:
     def _ask(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         try:
             answer = self._session.request(method, self._url + path, json=document, timeout=TIMEOUT_S)
-            content = answer.json() if answer.content else None
+            content: Any = answer.json() if answer.content else None
         except requests.RequestException as error:
             raise Unavailable(f"the management API did not answer: {error}") from error
         if answer.ok:

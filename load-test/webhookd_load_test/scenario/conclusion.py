@@ -1,6 +1,6 @@
 """The end of a run: what was published is compared with what arrived, and the report is written."""
 
-from webhookd_load_test.compare import summary
+from webhookd_load_test.compare import compare_display
 from webhookd_load_test.compare.comparison import compare
 from webhookd_load_test.report.html_report import write_report
 from webhookd_load_test.run_folder import result
@@ -16,6 +16,6 @@ def conclude(folder: RunFolder, bounds: Bounds, display: RunDisplay) -> int:
     display.say("comparing what was published with what arrived")
     compared = compare(folder, bounds)
     result.write(folder.result, compared)
-    display.show(summary.text(compared))
+    compare_display.show(compared, display.console)
     display.say(f"report: {write_report(folder)}")
     return 0 if compared.passed else 1

@@ -55,6 +55,7 @@ class PlannedSubscription:
             topics=list(self.topics),
             filters=list(self.filters),
             batch=self.group.batch,
+            faulty=bool(self.group.faults),
         )
 
 

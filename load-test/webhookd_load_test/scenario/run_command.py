@@ -14,7 +14,9 @@ from stack.errors import NotStarted
 from stack.signals import Interrupted, raise_on_signals
 from webhookd.errors import WebhookdError
 from webhookd.kafka_properties import KafkaProperties
-from webhookd_load_test.records.durations import DURATION
+from webhookd_load_test.cluster import timeline_check
+from webhookd_load_test.cluster.timeline_check import UnusableTimelineError
+from webhookd_load_test.records.duration import Duration
 from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.scenario import scenario_file
 from webhookd_load_test.scenario.conclusion import conclude
@@ -30,6 +32,7 @@ RUNS = Path(".state", "load-test")
 """Where runs are kept, each in a folder with the name of its scenario."""
 
 ASK_KAFKA_S = 10.0
+MILLISECONDS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ class Existing:
 @click.command()
 @click.argument("scenario", default="seed")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Where the run is kept.")
-@click.option("--duration", type=DURATION, help="How long it publishes, at the scenario's rate: 20m, 1h30m.")
+@click.option("--duration", type=Duration(), help="How long it publishes, at the scenario's rate: 20m, 1h30m.")
 @click.option("--api", metavar="URL", help="Run against a webhookd that is there, through its API at this URL.")
 @click.option("--key", envvar="WEBHOOKD_API_KEY", default="", help="An API key; better in WEBHOOKD_API_KEY.")
 @click.option("--bootstrap-servers", metavar="HOST:PORT,…", help="The Kafka of the webhookd that is there.")
@@ -65,7 +68,7 @@ class Existing:
 def run(
     scenario: str,
     folder: Path | None,
-    duration: float | None,
+    duration: int | None,
     api: str | None,
     key: str,
     bootstrap_servers: str | None,
@@ -82,7 +85,7 @@ def run(
     It leaves report.html, result.json and everything that was published and received in a folder, .state/load-test/
     and the scenario's name if not given. The exit code is 0 when nothing was lost and no bound was missed, else 1.
     """
-    chosen = _scenario(scenario, duration)
+    chosen = _scenario(scenario, None if duration is None else duration / MILLISECONDS)
     existing = None
     if api is not None:
         if bootstrap_servers is None:
@@ -131,7 +134,10 @@ def _target(scenario: Scenario, folder: RunFolder, existing: Existing | None) ->
 def _scenario(name: str, duration_s: float | None) -> Scenario:
     try:
         chosen = scenario_file.read(scenario_file.find(name))
-    except UnusableScenarioError as error:
+        timeline_check.check(
+            chosen.timeline, brokers=chosen.stack.brokers, ingest=chosen.stack.ingest, workers=chosen.stack.workers
+        )
+    except (UnusableScenarioError, UnusableTimelineError) as error:
         raise click.ClickException(str(error)) from None
     return chosen if duration_s is None else scenario_file.lasting(chosen, duration_s)
 

@@ -24,15 +24,15 @@ class RunDisplay:
 
     def __init__(self, records: int, console: Console | None = None) -> None:
         self._records = records
-        self._console = console or Console(soft_wrap=True, highlight=False)
+        self.console = console or Console(soft_wrap=True, highlight=False)
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[more]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
+            console=self.console,
+            disable=not self.console.is_terminal,
         )
         self._published: TaskID | None = None
         self._next_line_at = 0.0
@@ -48,7 +48,7 @@ class RunDisplay:
 
     def say(self, text: str) -> None:
         """Print a line with the time."""
-        self._console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
+        self.console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
 
     def progress(self, items: Sequence[Item], what: str) -> Iterator[Item]:
         """Each item in turn, with a bar."""
@@ -63,7 +63,7 @@ class RunDisplay:
         """Show how far the load is."""
         lag = "" if sample.lag is None else f", lag {sample.lag:,}"
         more = f"{sample.received:,} received{lag}"
-        if self._console.is_terminal:
+        if self.console.is_terminal:
             if self._published is None:
                 self._published = self._bars.add_task("published", total=self._records, more="")
             self._bars.update(self._published, completed=sample.published, more=more)

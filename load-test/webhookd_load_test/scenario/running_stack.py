@@ -1,11 +1,13 @@
 """A stack that is already there: webhookd at its API's URL, and its Kafka."""
 
+import threading
 from collections.abc import Mapping, Sequence
 
 import requests
 
+from stack.errors import ChangeRefused
 from webhookd_load_test.cluster.timeline import Step
-from webhookd_load_test.run_folder.facts import Event
+from webhookd_load_test.cluster.timeline_thread import Done
 from webhookd_load_test.run_folder.samples import ProcessSample
 
 ASK_TIMEOUT_S = 10.0
@@ -16,16 +18,12 @@ class UnusableTargetError(Exception):
     """A stack that a scenario cannot run against; the message says why."""
 
 
-class NoTimeline:
-    """The timeline of a stack that is not ours: nothing happens to it."""
+class NoActions:
+    """Performs nothing: refuse_steps has refused every step before."""
 
-    events: Sequence[Event] = ()
-
-    def wait(self) -> None:
-        """Return at once."""
-
-    def stop(self) -> None:
-        """Return at once."""
+    def perform(self, step: Step) -> Done:
+        """Raise ChangeRefused."""
+        raise ChangeRefused(f"{step.do}: this stack is not ours")
 
 
 class RunningStack:
@@ -53,11 +51,10 @@ class RunningStack:
         """None: its processes may be on any machine."""
         return {}
 
-    def begin(self, steps: Sequence[Step], began_ns: int) -> NoTimeline:
-        """Begin nothing. Raises UnusableTargetError for a timeline with steps."""
-        del began_ns
-        refuse_steps(steps)
-        return NoTimeline()
+    def actions(self, topics: Sequence[str], stopping: threading.Event) -> NoActions:
+        """None: what runs elsewhere is neither killed nor scaled."""
+        del topics, stopping
+        return NoActions()
 
     def _check(self) -> None:
         try:

@@ -127,7 +127,7 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
         for number, inner in enumerate(value):
             yield from _flat(f"{name}[{number}]", inner)
     else:
-        yield name, "–" if value is None or value in ([], {}, "") else str(value)
+        yield name, "none" if value is None or value in ([], {}, "") else str(value)
 
 
 def lasting(scenario: Scenario, duration_s: float) -> Scenario:

@@ -13,6 +13,7 @@ import time
 from contextlib import ExitStack
 
 from stack.signals import Interrupted
+from webhookd_load_test.cluster.timeline_thread import Timeline
 from webhookd_load_test.receiver.receiver_processes import ReceiverProcesses
 from webhookd_load_test.records.publisher import Publisher
 from webhookd_load_test.run_folder import facts, samples
@@ -24,7 +25,7 @@ from webhookd_load_test.scenario.preparation import Preparation
 from webhookd_load_test.scenario.run_display import RunDisplay
 from webhookd_load_test.scenario.sampler import Sampler
 from webhookd_load_test.scenario.scenario_file import Scenario, as_text
-from webhookd_load_test.scenario.target import RunningTimeline, Target
+from webhookd_load_test.scenario.target import Target
 
 BEGINS_AFTER_S = 1.0
 """From the last preparation to the first record: all parts learn of the moment before it."""
@@ -57,7 +58,7 @@ class ScenarioRun:
                 self._load(receiver, exits)
             self.facts.complete = not self.facts.reason
         except BaseException as error:
-            self.facts.reason = "interrupted" if isinstance(error, Interrupted) else f"{error or type(error).__name__}"
+            self.facts.reason = "interrupted" if isinstance(error, Interrupted) else str(error) or type(error).__name__
             raise
         finally:
             self._keep_facts()
@@ -76,13 +77,21 @@ class ScenarioRun:
             begin_ns=began_ns,
         )
         exits.enter_context(self._sampler(receiver, publisher, exits, offsets))
-        timeline = self._target.begin(self._scenario.timeline, began_ns)
+        timeline = self._timeline()
         exits.callback(self._end_timeline, timeline)
+        timeline.begin(began_ns)
         publisher.run(threading.Event())
         self.facts.published_ns = time.time_ns()
         self._note("everything is published")
-        timeline.wait()
+        timeline.finish()
         self._drain(offsets)
+
+    def _timeline(self) -> Timeline:
+        stopping = threading.Event()
+        actions = self._target.actions(list(self.facts.partitions), stopping)
+        return Timeline(
+            self._scenario.timeline, actions, stopping=stopping, tell=lambda event: self._display.say(event.text)
+        )
 
     def _sampler(
         self, receiver: ReceiverProcesses, publisher: Publisher, exits: ExitStack, begun: GroupOffsets
@@ -115,7 +124,7 @@ class ScenarioRun:
             )
         self._note("everything is committed" if not waiting else self.facts.reason)
 
-    def _end_timeline(self, timeline: RunningTimeline) -> None:
+    def _end_timeline(self, timeline: Timeline) -> None:
         timeline.stop()
         self.facts.events = sorted([*self.facts.events, *timeline.events], key=lambda event: event.at_ns)
 

@@ -74,7 +74,7 @@ def test_other_duration_keeps_the_rate(tmp_path: Path) -> None:
 
 def test_settings_are_shown_by_dotted_names(tmp_path: Path) -> None:
     shown = as_text(scenario(tmp_path, GOOD))
-    assert (shown["load.rows"], shown["subscriptions[0].name"], shown["bounds.stall_s"]) == ("10", "a", "–")
+    assert (shown["load.rows"], shown["subscriptions[0].name"], shown["bounds.stall_s"]) == ("10", "a", "none")
 
 
 def test_each_subscription_has_its_own_path_secret_and_number(tmp_path: Path) -> None:
