@@ -1,0 +1,1 @@
+"""The load test, without services: its files, faults, comparison and report."""
