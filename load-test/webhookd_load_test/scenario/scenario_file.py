@@ -30,7 +30,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     duration_s: Annotated[float, Meta(gt=0)]
     topics: Count = 1
     partitions: Count = 4
-    payload_bytes: Annotated[int, Meta(ge=64)] = 300
+    payload_bytes: Annotated[int, Meta(ge=128)] = 300
     keys: Count = 1000
     skew: Annotated[float, Meta(ge=0)] = 0.0
     seed: int = 1
