@@ -1,5 +1,6 @@
 """The progress of a comparison, and its summary: the verdict first, then a row for each subscription."""
 
+import re
 from collections.abc import Sequence
 
 from rich import box
@@ -10,23 +11,18 @@ from webhookd_load_test.run_folder.result import Latency, Result, SubscriptionRe
 
 PLAIN_WIDTH = 132
 MOST_ROWS = 20
-"""More subscriptions than these are summed, and only the worst ones have a row of their own."""
+"""More subscriptions than these are summed by their names, and only some with faults have a row of their own."""
 
+FAULTY_ROWS = 10
 MISSING_LINES = 20
+
+_SUMMED = ("expected", "delivered", "lost", "unexpected", "duplicates", "disorders")
 _COLUMNS = (
-    "expected",
-    "delivered",
-    "lost",
-    "unexpected",
-    "twice",
-    "disorder",
-    "wrong",
-    "refused",
-    "p50",
-    "p99",
-    "max",
-    "stall s",
+    *("expected", "delivered", "lost", "unexpected", "twice", "disorder", "wrong", "refused"),
+    *("p50 ms", "p99 ms", "max ms", "stall s"),
 )
+_CAPTION = "latencies from the append to the first delivery; those of several subscriptions: of the worst one"
+_NUMBER = re.compile(r"[\s#_-]*\d+\Z")
 
 
 def console() -> Console:
@@ -64,40 +60,52 @@ def _line(out: Console, text: str) -> None:
 
 
 def _table(result: Result) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD, collapse_padding=True, caption="latencies in ms, from the append to the first delivery"
-    )
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, caption=_CAPTION)
     table.add_column("subscription", overflow="fold")
     for column in _COLUMNS:
         table.add_column(column, justify="right", no_wrap=True)
     subscriptions = result.subscriptions
-    shown = subscriptions if len(subscriptions) <= MOST_ROWS else sorted(subscriptions, key=_badness)[:MOST_ROWS]
-    for one in shown:
-        table.add_row(*_row(one.name, [one], one.latency), end_section=one is shown[-1])
+    many = len(subscriptions) > MOST_ROWS
+    for name, group in _groups(subscriptions) if many else [(one.name, [one]) for one in subscriptions]:
+        table.add_row(*_row(name, group, [one.latency for one in group if one.latency]))
+    for one in sorted(filter(_badness, subscriptions), key=_badness, reverse=True)[:FAULTY_ROWS] if many else []:
+        table.add_row(*_row(f"with faults: {one.name}", [one], [one.latency] if one.latency else []))
     if len(subscriptions) > 1:
-        hidden = f", {MOST_ROWS} worst above" if len(shown) < len(subscriptions) else ""
-        table.add_row(*_row(f"all {len(subscriptions):,}{hidden}", subscriptions, result.latency))
+        table.add_row(*_row(f"all {len(subscriptions):,}", subscriptions, [result.latency] if result.latency else []))
     return table
 
 
-def _badness(one: SubscriptionResult) -> tuple[int, int, float]:
-    """Faults first, then duplicates, then the longest stall."""
-    return -(one.lost + one.unexpected + one.disorders + _wrong(one)), -one.duplicates, -one.longest_stall_s
+def _groups(subscriptions: Sequence[SubscriptionResult]) -> list[tuple[str, list[SubscriptionResult]]]:
+    """The subscriptions by their names without the number at their end."""
+    groups: dict[str, list[SubscriptionResult]] = {}
+    for one in subscriptions:
+        groups.setdefault(_NUMBER.sub("", one.name), []).append(one)
+    return [(f"{len(group):,} × {name}", group) for name, group in groups.items()]
+
+
+def _badness(one: SubscriptionResult) -> int:
+    """How many faults a subscription has."""
+    return one.lost + one.unexpected + one.disorders + _wrong(one)
 
 
 def _wrong(one: SubscriptionResult) -> int:
     return one.wrong_places + one.wrong_keys + one.wrong_values + one.invalid_signatures
 
 
-def _row(name: str, of: Sequence[SubscriptionResult], latency: Latency | None) -> list[str]:
+def _row(name: str, of: Sequence[SubscriptionResult], latencies: Sequence[Latency]) -> list[str]:
     counts = [
-        sum(getattr(one, field) for one in of)
-        for field in ("expected", "delivered", "lost", "unexpected", "duplicates", "disorders")
+        *(sum(getattr(one, field) for one in of) for field in _SUMMED),
+        sum(map(_wrong, of)),
+        sum(one.refused for one in of),
     ]
-    counts += [sum(map(_wrong, of)), sum(one.refused for one in of)]
-    late = [f"{value:,.0f}" for value in (latency.p50_ms, latency.p99_ms, latency.max_ms)] if latency else ["–"] * 3
+    late = [max((getattr(one, field) for one in latencies), default=None) for field in ("p50_ms", "p99_ms", "max_ms")]
     stall_s = max((one.longest_stall_s for one in of), default=0.0)
-    return [name, *(f"{count:,}" for count in counts), *late, f"{stall_s:.1f}"]
+    return [
+        name,
+        *(f"{count:,}" for count in counts),
+        *("–" if one is None else f"{one:,.0f}" for one in late),
+        f"{stall_s:.1f}",
+    ]
 
 
 def _missing(subscriptions: Sequence[SubscriptionResult], out: Console) -> None:

@@ -100,9 +100,7 @@ def load(csv: Path, published: Path, oracle: FilterOracle, began_ns: int, advanc
             waiting = _rows(connection)
             after = _merge(csv, waiting, oracle, found, began_ns, advance)
     except UnusableCsvError as error:
-        raise UnusableFolderError(f"{csv.name}: {error}") from None
-    except OSError as error:
-        raise UnusableFolderError(f"{csv.name}: {error.strerror}") from None
+        raise UnusableFolderError(str(error).removeprefix(f"{csv.parent}/")) from None
     if after is not None:
         raise UnusableFolderError(f"{published.name}: number {after.number}, but {csv.name} has {len(found)} records")
     return found

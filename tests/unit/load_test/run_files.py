@@ -87,7 +87,7 @@ class Run:
 
     def facts(self) -> RunFacts:
         """The facts of a complete run, which ended 1 s after its last event."""
-        times_ms = [one.at_ms for one in (*self.sent, *self.got)]
+        times_ms = [*(one.at_ms for one in self.sent), *(one.at_ms for one in self.got)]
         return RunFacts(
             scenario="test",
             summary="",

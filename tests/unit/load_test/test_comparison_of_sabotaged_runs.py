@@ -16,6 +16,7 @@ from webhookd_load_test.compare.compare_command import compare
 from webhookd_load_test.run_folder import result as result_file
 from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.run_folder.result import SubscriptionResult
+from webhookd_load_test.scenario.scenario_file import Bounds
 
 COUNTS = (
     "lost",
@@ -97,10 +98,8 @@ def test_record_sent_twice_is_a_duplicate_and_passes_without_a_bound(folder: Run
     again(folder, "/orders", 4)
     assert found(folder) == {"orders": {"duplicates": 1}}
     assert comparison.compare(folder).passed
-    assert comparison.compare(folder, comparison.Bounds(duplicates=1)).passed
-    assert comparison.compare(folder, comparison.Bounds(duplicates=0)).faults == [
-        "1 duplicates, more than the bound of 0"
-    ]
+    assert comparison.compare(folder, Bounds(duplicates=1)).passed
+    assert comparison.compare(folder, Bounds(duplicates=0)).faults == ["1 duplicates, more than the bound of 0"]
 
 
 def again(folder: RunFolder, path: str, number: int) -> int:
