@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from webhookd_load_test.compare.unusable_folder import UnusableFolderError
-from webhookd_load_test.scenario.scenario_file import Bounds
+from webhookd_load_test.run_folder.bounds import Bounds
 
 PREFIX = "bounds."
 _NONE = {"", "None", "none"}

@@ -22,10 +22,10 @@ from webhookd_load_test.compare.subscription_check import SubscriptionCheck
 from webhookd_load_test.compare.unusable_folder import UnusableFolderError
 from webhookd_load_test.compare.verdict import faults_of
 from webhookd_load_test.run_folder import facts as run_facts
+from webhookd_load_test.run_folder.bounds import Bounds
 from webhookd_load_test.run_folder.facts import RunFacts, RunSubscription
 from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.run_folder.result import Result
-from webhookd_load_test.scenario.scenario_file import Bounds
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is done, how much of it, and of how much in all."""

@@ -57,7 +57,7 @@ def _check_columns(file: Path, table: str, wanted: Mapping[str, str], found: Map
 def _check_types(file: Path, connection: sqlite3.Connection, table: str, columns: Mapping[str, str]) -> None:
     """SQLite keeps in a column what it is given. One scan for all columns: there are millions of rows."""
     wrong = " OR ".join(f"typeof({_quoted(column)}) NOT IN {_allowed(kind)}" for column, kind in columns.items())
-    query = f"SELECT {', '.join(map(_quoted, columns))} FROM {table} WHERE {wrong} LIMIT 1"
+    query = f"SELECT {', '.join(map(_quoted, columns))} FROM {table} WHERE {wrong} LIMIT 1"  # noqa: S608 - own names
     row: Sequence[object] | None = connection.execute(query).fetchone()
     for (column, kind), value in zip(columns.items(), row or (), strict=False):
         if (found := _TYPES[type(value)]) not in _allowed(kind):

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from webhookd_load_test.compare.published_records import NANOSECONDS
+from webhookd_load_test.run_folder.bounds import Bounds
 from webhookd_load_test.run_folder.facts import RunFacts
 from webhookd_load_test.run_folder.result import SubscriptionResult
-from webhookd_load_test.scenario.scenario_file import Bounds
 
 NAMED = 3
 """How many subscriptions a sentence names."""

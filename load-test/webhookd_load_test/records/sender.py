@@ -156,8 +156,8 @@ class Sender:
             self._refuse(sent, error)
 
     def _keep(self, sent: Sent, message: Message, offsets: ToldOffsets) -> None:
-        row, topic, partition = sent.row, sent.row.record.topic, message.partition()
-        assert partition is not None  # every acknowledged record has one
+        row, topic = sent.row, sent.row.record.topic
+        partition = message.partition() or 0  # every acknowledged record has one; the type does not say so
         offset = offsets.told(topic, partition, message.offset())
         now_ns = self._now_ns()
         self._acknowledged(

@@ -4,9 +4,9 @@ from webhookd_load_test.compare import compare_display
 from webhookd_load_test.compare.comparison import compare
 from webhookd_load_test.report.html_report import write_report
 from webhookd_load_test.run_folder import result
+from webhookd_load_test.run_folder.bounds import Bounds
 from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.scenario.run_display import RunDisplay
-from webhookd_load_test.scenario.scenario_file import Bounds
 
 
 def conclude(folder: RunFolder, bounds: Bounds, display: RunDisplay) -> int:

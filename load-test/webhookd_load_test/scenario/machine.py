@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import confluent_kafka
+
 from webhookd import __version__
 
 GIGABYTE = 1e9

@@ -33,9 +33,9 @@ MOST_REPLICAS = 3
 
 
 class OwnStack:
-    """A context: the services run from its begin to its end, webhookd from `start_webhookd` on. Use it on the main thread.
+    """A context: the services run from its begin to its end, webhookd from `start_webhookd` on.
 
-    Raises NotStarted when a program is missing or something does not start.
+    Use it on the main thread. Raises NotStarted when a program is missing or something does not start.
     """
 
     def __init__(self, stack: Stack, folder: RunFolder) -> None:

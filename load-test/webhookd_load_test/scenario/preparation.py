@@ -8,8 +8,7 @@ from webhookd_load_test.receiver import headroom as receiver_headroom
 from webhookd_load_test.receiver.receiver_processes import ReceiverProcesses
 from webhookd_load_test.records import csv_file, topics
 from webhookd_load_test.records import headroom as producer_headroom
-from webhookd_load_test.records.csv_file import Record
-from webhookd_load_test.records.generate import generate
+from webhookd_load_test.records.generate import Record, generate
 from webhookd_load_test.run_folder.facts import Headroom, RunFacts
 from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.scenario import needed_rate, planned_subscription
@@ -82,9 +81,7 @@ class Preparation:
         needed = needed_rate.needed(scenario.load, self._folder.records, planned)
         batch = min(group.batch for group in scenario.subscriptions)
         return Headroom(
-            producer_per_s=producer_headroom.measure(
-                self._target.kafka, HEADROOM_TOPIC, scenario.load.payload_bytes
-            ),
+            producer_per_s=producer_headroom.measure(self._target.kafka, HEADROOM_TOPIC, scenario.load.payload_bytes),
             receiver_per_s=receiver_headroom.measure(
                 self._folder.path, batch, scenario.load.payload_bytes, scenario.stack.receivers
             ),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from webhookd_load_test.benchmarks.rig.process_usage import Roots, usage
+from webhookd_load_test.process_usage import Roots, usage
 from webhookd_load_test.run_folder.samples import ProcessSample
 
 
@@ -21,6 +21,6 @@ def sampled(roots: Roots) -> dict[str, ProcessSample]:
 
 def _descriptors(pid: int) -> int:
     try:
-        return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
     except OSError:  # it has ended, or belongs to another user
         return 0

@@ -65,7 +65,8 @@ class Existing:
     "--receiver-url", default="", help="Where webhookd reaches the receiver, if not on this machine's loopback."
 )
 @click.option("--no-headroom", is_flag=True, help="Do not measure before how fast producer and receiver are alone.")
-def run(
+def run(  # noqa: PLR0913 - one for each option
+    *,
     scenario: str,
     folder: Path | None,
     duration: int | None,
@@ -75,7 +76,6 @@ def run(
     kafka_config: KafkaProperties,
     kafka_config_file: Path | None,
     receiver_url: str,
-    *,
     no_headroom: bool,
 ) -> None:
     """Run SCENARIO, the name of a scenario or a file, and say whether everything arrived.

@@ -33,6 +33,7 @@ class Sampler:
         self._lag = lag
         self._seen = seen
         self._stopping = threading.Event()
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
     def __enter__(self) -> Self:
@@ -42,16 +43,26 @@ class Sampler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """End it, with a last sample. Raises the error that ended it early, unless another one is on its way."""
         self._stopping.set()
         self._thread.join()
+        if self._failure is not None and error is None:
+            raise self._failure
 
     def _run(self) -> None:
-        while True:
-            sample = self._sample()
-            samples.append(self._file, sample)
-            self._seen(sample)
-            if self._stopping.wait(INTERVAL_S):
-                return
+        try:
+            while not self._stopping.wait(self._take()):
+                pass
+            self._take()
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the thread of the context raises it
+            self._failure = failure
+
+    def _take(self) -> float:
+        """Take a sample; returns how long to wait for the next one."""
+        sample = self._sample()
+        samples.append(self._file, sample)
+        self._seen(sample)
+        return INTERVAL_S
 
     def _sample(self) -> Sample:
         return Sample(

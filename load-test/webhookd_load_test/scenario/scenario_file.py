@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from webhookd_load_test.cluster.timeline import Step
 from webhookd_load_test.receiver.faults import Fault
+from webhookd_load_test.run_folder.bounds import Bounds
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 """The scenarios of this checkout; each is named for its file."""
@@ -63,22 +64,6 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     receivers: Count = 1
     settings: dict[str, str] = {}
     """Environment variables of webhookd's processes."""
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the run must hold, apart from losing nothing and keeping the order.
-
-    drain_s         how long after the last record everything must have arrived and been committed
-    duplicates      how many records may arrive again in all; None: any number
-    stall_s         the longest time in which a lane had a record and none arrived; None: any. Only for subscriptions
-                    whose endpoint does not fail
-    flat_memory     whether memory and descriptors of webhookd's processes must not grow
-    """
-
-    drain_s: Annotated[float, Meta(gt=0)] = 120.0
-    duplicates: int | None = None
-    stall_s: float | None = None
-    flat_memory: bool = False
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

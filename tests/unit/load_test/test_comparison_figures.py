@@ -22,9 +22,9 @@ from webhookd_load_test.compare.latencies import LONGEST_MS, between_ms, latency
 from webhookd_load_test.compare.number_set import NumberSet
 from webhookd_load_test.compare.progress_display import LINE_S, shown_progress
 from webhookd_load_test.run_folder import facts as run_facts
+from webhookd_load_test.run_folder.bounds import Bounds
 from webhookd_load_test.run_folder.facts import RunSubscription
 from webhookd_load_test.run_folder.result import Latency, Result
-from webhookd_load_test.scenario.scenario_file import Bounds
 
 ORDERS = RunSubscription(id="s-1", name="orders", path="/orders", topics=["orders"])
 

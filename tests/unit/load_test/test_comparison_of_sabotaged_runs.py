@@ -14,9 +14,9 @@ from tests.unit.load_test.run_files import BEGAN_NS, MS, Run, good_run, order
 from webhookd_load_test.compare import comparison
 from webhookd_load_test.compare.compare_command import compare
 from webhookd_load_test.run_folder import result as result_file
+from webhookd_load_test.run_folder.bounds import Bounds
 from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.run_folder.result import SubscriptionResult
-from webhookd_load_test.scenario.scenario_file import Bounds
 
 COUNTS = (
     "lost",
