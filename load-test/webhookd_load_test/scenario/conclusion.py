@@ -16,6 +16,6 @@ def conclude(folder: RunFolder, bounds: Bounds, display: RunDisplay) -> int:
     display.say("comparing what was published with what arrived")
     compared = compare(folder, bounds)
     result.write(folder.result, compared)
-    compare_display.show(compared, display.console)
+    compare_display.show(compared, display.console if display.console.is_terminal else compare_display.console())
     display.say(f"report: {write_report(folder)}")
     return 0 if compared.passed else 1

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import requests
 
@@ -108,9 +108,8 @@ class OwnStack:
         changes = KafkaChanges(self._kafka, stopping=stopping)
         return ClusterActions(changes, topics=topics, ingest=self._ingest, workers=self._workers)
 
-    def _started(self, name: str, count: int) -> ServiceProcesses:
-        kind = "ingest" if name == "ingest" else "worker"
-        processes = ServiceProcesses(kind, environment=self._environment, logs=self._logs)
+    def _started(self, name: Literal["ingest", "worker"], count: int) -> ServiceProcesses:
+        processes = ServiceProcesses(name, environment=self._environment, logs=self._logs)
         self._exits.enter_context(processes)
         processes.scale(count)
         return processes
