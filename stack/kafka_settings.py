@@ -5,12 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def replicas_of(brokers: int) -> int:
+    """How many replicas the partitions of a new topic have, in a cluster that starts with so many brokers."""
+    return min(brokers, 3)
+
+
+def in_sync_of(brokers: int) -> int:
+    """How many of them must have a record before it is acknowledged."""
+    return min(brokers, 2)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quorum:
-    """The nodes that a cluster starts with. They are broker and controller, with the ids from 1.
-
-    With three or more there are three replicas, and two must be in sync.
-    """
+    """The nodes that a cluster starts with. They are broker and controller, with the ids from 1."""
 
     ports: Sequence[int]
     """The clients' port of each."""
@@ -20,16 +27,6 @@ class Quorum:
 
     additional: Mapping[str, str]
     """Settings of the caller, for all brokers; they win."""
-
-    @property
-    def replicas(self) -> int:
-        """How many replicas a new topic's partitions have."""
-        return min(len(self.ports), 3)
-
-    @property
-    def in_sync(self) -> int:
-        """How many of them must have a record before it is acknowledged."""
-        return min(len(self.ports), 2)
 
     def node_settings(self, node_id: int, data: Path) -> dict[str, str]:
         """The settings of one of these nodes."""
@@ -54,7 +51,7 @@ class Quorum:
         }
 
     def _settings(self, node_id: int, data: Path) -> dict[str, str]:
-        replicas, in_sync = str(self.replicas), str(self.in_sync)
+        replicas, in_sync = str(replicas_of(len(self.ports))), str(in_sync_of(len(self.ports)))
         return {
             "node.id": str(node_id),
             "controller.quorum.voters": ",".join(f"{i}@127.0.0.1:{p}" for i, p in enumerate(self.controllers, 1)),
