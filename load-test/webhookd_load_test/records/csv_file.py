@@ -72,20 +72,14 @@ def survey(file: Path, watch: Callable[[int], None] = lambda _read_bytes: None) 
 
     Raises UnusableCsvError, also for a file without rows. Blocks: ten million rows take about half a minute.
     """
-    count, topics, last_ms = 0, set(), 0
     try:
         with file.open("rb") as opened:
-            lines = _Lines(file, opened)
-            for count, row in enumerate(_rows(file, lines), 1):
-                topics.add(row.record.topic)
-                last_ms = row.record.publish_ms
-                if count % SURVEYED_ROWS == 0:
-                    watch(lines.read_bytes)
+            found = _surveyed(file, _Lines(file, opened), watch)
     except OSError as error:
         raise UnusableCsvError(f"{file}: {error.strerror}") from None
-    if not count:
+    if not found.rows:
         raise UnusableCsvError(f"{file}: has a header and no rows")
-    return CsvSurvey(rows=count, topics=sorted(topics), last_ms=last_ms, digest=lines.digest)
+    return found
 
 
 def write(file: Path, records: Iterable[Record]) -> int:
@@ -115,6 +109,16 @@ def write_to(stream: IO[str], records: Iterable[Record]) -> int:
     for count, record in enumerate(records, 1):  # noqa: B007  # used after the loop
         writer.writerow((record.topic, record.payload.decode(), record.key or "", record.publish_ms))
     return count
+
+
+def _surveyed(file: Path, lines: "_Lines", watch: Callable[[int], None]) -> CsvSurvey:
+    count, topics, last_ms = 0, set(), 0
+    for count, row in enumerate(_rows(file, lines), 1):
+        topics.add(row.record.topic)
+        last_ms = row.record.publish_ms
+        if count % SURVEYED_ROWS == 0:
+            watch(lines.read_bytes)
+    return CsvSurvey(rows=count, topics=sorted(topics), last_ms=last_ms, digest=lines.digest)
 
 
 class _Lines:
