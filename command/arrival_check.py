@@ -4,16 +4,13 @@ A request that the endpoint did not acknowledge is not counted: webhookd sends i
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from webhookd.conversion import converter
-
-PAGE = 1 << 16
-"""Offsets in one page of SeenOffsets: a page of bits has 8 KiB."""
+from webhookd.testing.arrival_order import Arrival, ArrivalOrder
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -64,39 +61,23 @@ def _decoded_by_json(body: bytes) -> list[Position] | None:
         return None
 
 
-class SeenOffsets:
-    """The offsets of one partition, one bit each, so that a long run fits in memory."""
-
-    def __init__(self) -> None:
-        self._pages: defaultdict[int, bytearray] = defaultdict(lambda: bytearray(PAGE // 8))
-        self.count = 0
-        self.lowest = self.highest = -1
-
-    def add(self, offset: int) -> bool:
-        """Add an offset; returns whether it is new."""
-        page, bit = divmod(offset, PAGE)
-        index, mask = bit >> 3, 1 << (bit & 7)
-        if self._pages[page][index] & mask:
-            return False
-        self._pages[page][index] |= mask
-        self.lowest = min(self.lowest, offset) if self.count else offset
-        self.highest = max(self.highest, offset)
-        self.count += 1
-        return True
-
-    @property
-    def missing(self) -> int:
-        """How many offsets between the lowest and the highest one are not in it."""
-        return self.highest - self.lowest + 1 - self.count if self.count else 0
-
-
 class ArrivalCheck:
     """Counts acknowledged requests. Not thread-safe: the receiver counts one at a time."""
 
     def __init__(self, *, report_gaps: bool) -> None:
-        self.requests = self.acknowledged = self.records = self.duplicates = self.out_of_order = 0
+        self.requests = self.acknowledged = self.records = 0
         self._report_gaps = report_gaps
-        self._lanes: defaultdict[Lane, SeenOffsets] = defaultdict(SeenOffsets)
+        self._order: ArrivalOrder[Lane] = ArrivalOrder()
+
+    @property
+    def duplicates(self) -> int:
+        """How many records have been acknowledged again."""
+        return self._order.duplicates
+
+    @property
+    def out_of_order(self) -> int:
+        """How many records have been acknowledged for the first time after a later one of their lane."""
+        return self._order.out_of_order
 
     def add(self, path: str, records: Sequence[Position], *, acknowledged: bool) -> list[str]:
         """Count a request; returns a line for each thing that is wrong with it."""
@@ -109,31 +90,27 @@ class ArrivalCheck:
         return _shortened([line for line in found if line])
 
     def _add(self, lane: Lane, record: Position) -> str:
-        seen = self._lanes[lane]
+        seen = self._order.seen.lanes[lane]
         before, first = seen.highest, not seen.count
-        if not seen.add(record.offset):
-            self.duplicates += 1
-            return f"DUPLICATE {lane} offset {record.offset}: acknowledged before"
-        if record.offset < before:
-            self.out_of_order += 1
-            key = msgspec.json.encode(record.key).decode()
-            return f"OUT OF ORDER {lane} offset {record.offset}, key {key}: after offset {before}"
-        if self._report_gaps and not first and record.offset > before + 1:
-            return (
-                f"GAP {lane} offsets {before + 1} to {record.offset - 1} did not arrive before offset {record.offset}"
-            )
-        return ""
+        match self._order.add(lane, record.offset):
+            case Arrival.DUPLICATE:
+                return f"DUPLICATE {lane} offset {record.offset}: acknowledged before"
+            case Arrival.OUT_OF_ORDER:
+                key = msgspec.json.encode(record.key).decode()
+                return f"OUT OF ORDER {lane} offset {record.offset}, key {key}: after offset {before}"
+        if not self._report_gaps or first or record.offset == before + 1:
+            return ""
+        return f"GAP {lane} offsets {before + 1} to {record.offset - 1} did not arrive before offset {record.offset}"
 
     def summary(self) -> str:
         """All counts, in one line."""
-        missing = sum(seen.missing for seen in self._lanes.values())
         parts = [
             _counted(self.requests, "request"),
             f"{self.acknowledged:,} acknowledged",
-            f"{_counted(self.records, 'record')} of {_counted(len(self._lanes), 'partition')}",
+            f"{_counted(self.records, 'record')} of {_counted(len(self._order.seen.lanes), 'partition')}",
             _counted(self.duplicates, "duplicate"),
             f"{self.out_of_order:,} out of order",
-            *([f"{_counted(missing, 'offset')} missing"] if self._report_gaps else []),
+            *([f"{_counted(self._order.seen.missing, 'offset')} missing"] if self._report_gaps else []),
         ]
         return ", ".join(parts)
 

@@ -1,28 +1,23 @@
 """`webhookd receive`: an HTTP endpoint on loopback that prints and checks the requests that it gets, to try it out."""
 
 import json
-import sys
 import threading
 import time
-from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import socket
-from typing import Any
 
 import click
 
 from command.arrival_check import ArrivalCheck
 from command.help_text import HelpCommand
-from command.received_request import ReceivedRequest
-from command.receiver_answer import CONTROL_PATH, LONGEST_S, STATUSES, Answer, changed
+from command.received_request import ShownRequest
+from command.receiver_answer import CONTROL_PATH, LONGEST_S, STATUSES, ReceiverAnswer, changed
 from command.receiver_consent import consent_to
 from command.shutdown_signals import ShutdownSignals
+from webhookd.testing.http_endpoint import Answer, HttpEndpoint, ReceivedRequest
 
 IDLE_S = 60.0
 """A connection without a request for this long is closed."""
 
-WITHOUT_BODY = {204, 304}
-
+METHODS = {"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"}
 
 EXAMPLES = (
     ("Change the answer", "curl -X PUT 'http://127.0.0.1:9000/receiver?status=503&delay=2&retry_after=10'"),
@@ -84,16 +79,13 @@ def receive(
     screen = Screen(full=full, quiet=quiet)
     check = ArrivalCheck(report_gaps=gaps)
     try:
-        answer = Answer(status=status, delay_s=delay, retry_after_s=retry_after, consents=not no_consent)
-        server = Receiver(port, answer, check, screen)
+        answer = ReceiverAnswer(status=status, delay_s=delay, retry_after_s=retry_after, consents=not no_consent)
+        receiver = Receiver(port, answer, check, screen)
     except OSError as error:
         raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from None
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    screen.show(f"listening on http://127.0.0.1:{server.server_port}, answering {server.answer}; Ctrl-C ends it")
-    signals.wait()
-    server.shutdown()
-    server.server_close()
+    with receiver.endpoint:
+        screen.show(f"listening on {receiver.endpoint.url}, answering {receiver.answer}; Ctrl-C ends it")
+        signals.wait()
     screen.show(f"received {check.summary()}")
     signals.exit_process(0)
 
@@ -111,7 +103,7 @@ class Screen:
         with self._printing:
             click.echo(text)
 
-    def show_request(self, request: ReceivedRequest, status: int) -> None:
+    def show_request(self, request: ShownRequest, status: int) -> None:
         """Print a request in full or in one line, as the options say."""
         if self._quiet:
             return
@@ -123,31 +115,58 @@ class Screen:
                 self._left = self._left and self._left - 1
 
 
-class Receiver(ThreadingHTTPServer):
-    """Answers and checks requests. Binding raises OSError when the port is taken."""
+class Receiver:
+    """Answers and checks requests. Creation raises OSError when the port is taken."""
 
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, port: int, answer: Answer, check: ArrivalCheck, screen: Screen) -> None:
+    def __init__(self, port: int, answer: ReceiverAnswer, check: ArrivalCheck, screen: Screen) -> None:
+        self.endpoint = HttpEndpoint(self._handle, port=port, blocking=True, idle_s=IDLE_S, on_error=_report)
         self.answer = answer
         self._check = check
-        self.screen = screen
+        self._screen = screen
         self._counting = threading.Lock()
-        super().__init__(("127.0.0.1", port), _Request)
 
-    def count(self, request: ReceivedRequest, answer: Answer) -> list[str]:
+    def _handle(self, received: ReceivedRequest) -> Answer:
+        """Answer one request; it blocks for the delay and for printing."""
+        if received.method not in METHODS:
+            return Answer(status=501)
+        if received.method in {"GET", "PUT"} and received.path.partition("?")[0] == CONTROL_PATH:
+            return self._control(received)
+        return self._receive(ShownRequest(received.method, received.path, received.header_lines, received.body))
+
+    def _receive(self, request: ShownRequest) -> Answer:
+        answer = self.answer
+        self._screen.show_request(request, answer.status)
+        if answer.delay_s:
+            time.sleep(answer.delay_s)  # not the endpoint's delay: a request is counted when it is answered
+        consent = consent_to(request) if answer.consents and answer.acknowledges else None
+        if consent is not None:
+            return Answer(headers=consent.headers, body=consent.body)
+        for fault in self._count(request, answer):
+            self._screen.show(fault)
+        headers = {} if answer.retry_after_s is None else {"Retry-After": str(answer.retry_after_s)}
+        return Answer(status=answer.status, headers=headers)
+
+    def _count(self, request: ShownRequest, answer: ReceiverAnswer) -> list[str]:
         """Count a request that is about to be answered; returns a line for each thing that is wrong with it."""
         with self._counting:
             return self._check.add(request.path, request.records or (), acknowledged=answer.acknowledges)
 
-    def change(self, query: str) -> str:
+    def _control(self, received: ReceivedRequest) -> Answer:
+        """Change or show the answer."""
+        _, _, query = received.path.partition("?")
+        try:
+            status, text = 200, self._change(query) if received.method == "PUT" else self._state()
+        except ValueError as error:
+            status, text = 400, f"{CONTROL_PATH}: {error}"
+        return Answer(status=status, body=f"{text}\n".encode())
+
+    def _change(self, query: str) -> str:
         """Change the answer to all requests that arrive from now on. Raises ValueError with one line."""
         self.answer = changed(self.answer, query)
-        self.screen.show(f"answering {self.answer} from now on")
-        return self.state()
+        self._screen.show(f"answering {self.answer} from now on")
+        return self._state()
 
-    def state(self) -> str:
+    def _state(self) -> str:
         """The answer and the counts, as JSON."""
         with self._counting:
             counts = {
@@ -156,61 +175,8 @@ class Receiver(ThreadingHTTPServer):
             }
         return json.dumps({"answer": str(self.answer), **counts})
 
-    def handle_error(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:  # noqa: ANN401 - socketserver's own signature
-        """Print in one line the error that ended a connection; a client that has disconnected is not an error."""
-        del request, client_address
-        error = sys.exception()
-        if not isinstance(error, ConnectionError | TimeoutError):
-            click.echo(f"webhookd receive: a connection failed: {error!r}", err=True)
 
-
-class _Request(BaseHTTPRequestHandler):
-    """Handles the requests of one connection, one after another."""
-
-    protocol_version = "HTTP/1.1"
-    timeout = IDLE_S
-    server: Receiver
-
-    def _receive(self) -> None:
-        answer = self.server.answer
-        request = ReceivedRequest(self.command, self.path, tuple(self.headers.items()), self._body())
-        self.server.screen.show_request(request, answer.status)
-        if answer.delay_s:
-            time.sleep(answer.delay_s)
-        consent = consent_to(request) if answer.consents and answer.acknowledges else None
-        if consent is not None:
-            self._send(200, consent.headers, consent.body)
-            return
-        for fault in self.server.count(request, answer):
-            self.server.screen.show(fault)
-        headers = {} if answer.retry_after_s is None else {"Retry-After": str(answer.retry_after_s)}
-        self._send(answer.status, headers)
-
-    def _control(self) -> None:
-        """Change or show the answer, if that is what this PUT or GET is for."""
-        path, _, query = self.path.partition("?")
-        if path != CONTROL_PATH:
-            self._receive()
-            return
-        self._body()
-        try:
-            status, text = 200, self.server.change(query) if self.command == "PUT" else self.server.state()
-        except ValueError as error:
-            status, text = 400, f"{CONTROL_PATH}: {error}"
-        self._send(status, {}, f"{text}\n".encode())
-
-    def _send(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
-        self.send_response_only(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        if status not in WITHOUT_BODY:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _body(self) -> bytes:
-        length = self.headers.get("Content-Length", "0")
-        return self.rfile.read(int(length)) if length.isdecimal() else b""
-
-    do_POST = do_PATCH = do_DELETE = do_OPTIONS = _receive  # noqa: N815 - http.server's own names
-    do_GET = do_PUT = _control  # noqa: N815 - likewise
+def _report(error: Exception) -> None:
+    """Print in one line the error that ended a connection; that nobody reads what is printed is not one."""
+    if not isinstance(error, ConnectionError):
+        click.echo(f"webhookd receive: a connection failed: {error!r}", err=True)

@@ -19,7 +19,7 @@ _elements = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
-class ReceivedRequest:
+class ShownRequest:
     """One request."""
 
     method: str

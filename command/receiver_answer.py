@@ -15,7 +15,7 @@ EXAMPLE = f"PUT {CONTROL_PATH}?status=500&delay=2&retry_after=10"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ReceiverAnswer:
     """The answer to every request; if it `consents`, one that asks for consent gets it in place of a 2xx answer."""
 
     status: int = 200
@@ -34,7 +34,7 @@ class Answer:
         return f"{self.status}{header}{delay}{'' if self.consents else ' without consent'}"
 
 
-def changed(answer: Answer, query: str) -> Answer:
+def changed(answer: ReceiverAnswer, query: str) -> ReceiverAnswer:
     """Return the answer as a query such as `status=500&delay=2` changes it. Raises ValueError with one line."""
     pairs = parse_qsl(query, keep_blank_values=True)
     if not pairs:
@@ -44,7 +44,7 @@ def changed(answer: Answer, query: str) -> Answer:
     return answer
 
 
-def _changed(answer: Answer, name: str, text: str) -> Answer:
+def _changed(answer: ReceiverAnswer, name: str, text: str) -> ReceiverAnswer:
     match name:
         case "status":
             return replace(answer, status=int(_number(name, text, STATUSES.start, STATUSES.stop - 1)))

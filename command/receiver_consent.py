@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from command.received_request import ReceivedRequest
+from command.received_request import ShownRequest
 
 METHODS = "POST, PUT, PATCH"
 
@@ -26,7 +26,7 @@ class _Challenge(msgspec.Struct):
 _challenge = msgspec.json.Decoder(_Challenge)
 
 
-def consent_to(request: ReceivedRequest) -> Consent | None:
+def consent_to(request: ShownRequest) -> Consent | None:
     """The consent to a request that asks for it; None for any other request."""
     if request.method == "OPTIONS":
         origins = [value for name, value in request.headers if name.lower() == "webhook-request-origin"]

@@ -9,19 +9,18 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Any, Final
 
 from pydantic import SecretStr
 
 from command.api_client import ManagementClient
 from command.embedded import EmbeddedService
-from command.received_request import ReceivedRequest
+from command.received_request import ShownRequest
 from webhookd.settings import Settings
 from webhookd.store.secret_keys import generate
+from webhookd.testing.http_endpoint import Answer, HttpEndpoint, ReceivedRequest
 from webhookd.testing.mock_cluster import MockCluster
 
 PATIENCE_S: Final = 60.0
@@ -62,39 +61,23 @@ class Scene:
 
 
 class Endpoint:
-    """An HTTP server on a free port of loopback, which keeps the requests to each path."""
+    """An endpoint that keeps the requests to each path. It answers with the path's statuses, then with 200."""
 
     def __init__(self, statuses: Mapping[str, Sequence[int]]) -> None:
-        self.requests = {path: SimpleQueue[ReceivedRequest]() for path in statuses}
-        left = {path: iter(codes) for path, codes in statuses.items()}
-
-        class Handler(BaseHTTPRequestHandler):
-            """Answers one request with the next status of its path; after the last one with 200."""
-
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(handler) -> None:  # noqa: N805  # http.server's own name; self is the endpoint
-                body = handler.rfile.read(int(handler.headers["Content-Length"]))
-                request = ReceivedRequest(handler.command, handler.path, tuple(handler.headers.items()), body)
-                self.requests[handler.path].put(request)
-                handler.send_response(next(left[handler.path], 200))
-                handler.send_header("Content-Length", "0")
-                handler.end_headers()
-
-            do_PUT = do_PATCH = do_POST  # noqa: N815  # likewise
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.requests = {path: SimpleQueue[ShownRequest]() for path in statuses}
+        self._left = {path: iter(codes) for path, codes in statuses.items()}
+        self._server = HttpEndpoint(self._answer)
+        self.url = self._server.url
+        self._server.start()
 
     def stop(self) -> None:
         """Close it."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
+
+    def _answer(self, request: ReceivedRequest) -> Answer:
+        shown = ShownRequest(request.method, request.path, request.header_lines, request.body)
+        self.requests[request.path].put(shown)
+        return Answer(status=next(self._left[request.path], 200))
 
 
 def captured(scenes: Sequence[Scene]) -> list[list[str]]:
@@ -105,12 +88,12 @@ def captured(scenes: Sequence[Scene]) -> list[list[str]]:
     return _masked(found)
 
 
-def _text(request: ReceivedRequest) -> str:
+def _text(request: ShownRequest) -> str:
     first, rest = request.in_full().strip().split("\n", 1)
     return f"{first} HTTP/1.1\n{rest}"
 
 
-def _next(endpoint: Endpoint, path: str) -> ReceivedRequest:
+def _next(endpoint: Endpoint, path: str) -> ShownRequest:
     try:
         return endpoint.requests[path].get(timeout=PATIENCE_S)
     except Empty:

@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import Pipeline, until
 from tests.harness.receiver import OK, Receiver, Request, slowly, status
+from webhookd.testing.http_endpoint import Answer
 
 GROUPS_LEFT = '"event":"groups_left"'
 PATH = "/1/EventNotificationAdmin"
@@ -60,7 +61,7 @@ class Hanging:
         self.requested = threading.Event()
         self.release = threading.Event()
 
-    def answer(self, _request: Request) -> bytes:
+    def answer(self, _request: Request) -> Answer:
         if not self.requested.is_set():
             self.requested.set()
             self.release.wait(60.0)

@@ -23,6 +23,7 @@ from tests.acceptance.conftest import QUICK, Starts
 from tests.harness.mail_server import MailServer, Received
 from tests.harness.pipeline import Pipeline, subscription_body, until
 from tests.harness.receiver import OK, Receiver, Request, status
+from webhookd.testing.http_endpoint import Answer
 
 OPERATORS = '["ops@example.com"]'
 LOGIN = ("webhookd", "s3cret")
@@ -91,7 +92,7 @@ def subscribed(pipeline: Pipeline, url: str, topic: str) -> str:
     return str(pipeline.ask("POST", "/1/Subscription", owned(url, topic))["id"])
 
 
-def late(_: Request) -> bytes:
+def late(_: Request) -> Answer:
     """Answer after 3 s."""
     Event().wait(3.0)
     return OK

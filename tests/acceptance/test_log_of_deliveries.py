@@ -15,6 +15,7 @@ from documentation.reference.log_events import line_fields
 from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import Pipeline, until
 from tests.harness.receiver import OK, Receiver, Request, status
+from webhookd.testing.http_endpoint import Answer
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "log-events.md").read_text(encoding="utf-8")
 OF_EVERY_LINE = {"event", "level", "timestamp", "module"}
@@ -40,7 +41,7 @@ def count_of(pipeline: Pipeline, name: str, event: str) -> int:
     return sum(line["event"] == event for line in pipeline.lines(name))
 
 
-def failing_once() -> Callable[[Request], bytes]:
+def failing_once() -> Callable[[Request], Answer]:
     """What answers the first request with 503."""
     answers = iter([status(503)])
     return lambda _request: next(answers, OK)

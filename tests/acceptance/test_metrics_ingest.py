@@ -19,6 +19,7 @@ from tests.harness.mail_server import MailServer
 from tests.harness.metrics import Scrape, scrape, wait_metric
 from tests.harness.pipeline import Pipeline, until
 from tests.harness.receiver import OK, PATIENCE_S, Receiver, Request, status
+from webhookd.testing.http_endpoint import Answer
 
 OTHER = "other"
 QUEUES = {"webhookd.first", "webhookd.retry"}
@@ -204,7 +205,7 @@ def test_lost_worker_is_seen(running: Pipeline) -> None:
     )
     reached, release = Event(), Event()
 
-    def hang(_: Request) -> bytes:
+    def hang(_: Request) -> Answer:
         reached.set()
         release.wait(PATIENCE_S)
         return OK

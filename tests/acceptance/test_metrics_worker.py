@@ -15,6 +15,7 @@ from tests.harness.metrics import Scrape, scrape, wait_metric
 from tests.harness.pipeline import PATIENCE_S, Pipeline, until
 from tests.harness.receiver import OK, Receiver, Request, status
 from webhookd.flow.dispatch.queue_names import FIRST, RETRY
+from webhookd.testing.http_endpoint import Answer
 
 ATTEMPTS = "webhookd_attempts_total"
 DURATIONS = "webhookd_attempt_duration_seconds_count"
@@ -46,7 +47,7 @@ class Bodies:
     def __init__(self) -> None:
         self.requests = self.bytes = 0
 
-    def __call__(self, request: Request) -> bytes:
+    def __call__(self, request: Request) -> Answer:
         self.requests += 1
         self.bytes += len(request.body)
         return OK
@@ -114,7 +115,7 @@ def test_failed_attempt_and_its_retry_are_counted(service: Pipeline) -> None:
 def test_endpoint_that_does_not_answer_is_counted_and_its_connection_is_busy(service: Pipeline) -> None:
     before, topic, released = scrape(service, WORKER), service.topic(1), Event()
 
-    def hang(_request: Request) -> bytes:
+    def hang(_request: Request) -> Answer:
         released.wait(PATIENCE_S)
         return OK
 

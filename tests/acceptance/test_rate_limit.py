@@ -13,6 +13,7 @@ from tests.acceptance.conftest import Starts
 from tests.harness.lateness import Lateness
 from tests.harness.pipeline import Pipeline, until
 from tests.harness.receiver import Receiver, Request, status
+from webhookd.testing.http_endpoint import Answer
 
 WINDOW_S = 10.0
 TOLERANCE, NEARLY = 0.05, 0.8
@@ -55,7 +56,7 @@ class Clerk:
         self._open = 0
         self._lock = threading.Lock()
 
-    def answer(self, request: Request) -> bytes:
+    def answer(self, request: Request) -> Answer:
         """Note the request, and respond after a while."""
         with self._lock:
             self._open += 1

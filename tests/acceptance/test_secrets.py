@@ -29,6 +29,7 @@ from webhookd.flow.destination import Basic, ClientCredentials, Destination, Sig
 from webhookd.settings import Settings
 from webhookd.store import subscriptions
 from webhookd.store.database import Database
+from webhookd.testing.http_endpoint import Answer
 from workers.celery_app import build_celery
 from workers.task_names import DELIVER, QUEUES
 
@@ -119,13 +120,13 @@ def redis_commands(pipeline: Pipeline) -> Iterator[list[str]]:
         yield seen
 
 
-def repeating(code: int, *known: str) -> Callable[[Request], bytes]:
+def repeating(code: int, *known: str) -> Callable[[Request], Answer]:
     """Answers with everything that it was sent, in the head and in the body, and with what else it knows."""
 
-    def answer(request: Request) -> bytes:
+    def answer(request: Request) -> Answer:
         body = json.dumps([request.headers, known]).encode()
-        echoed = "".join(f"x-echo-{name}: {value}\r\n" for name, value in request.headers.items())
-        return f"HTTP/1.1 {code} x\r\n{echoed}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        echoed = {f"x-echo-{name}": value for name, value in request.headers.items()}
+        return Answer(status=code, headers=echoed, body=body)
 
     return answer
 

@@ -16,6 +16,7 @@ from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import Pipeline, until
 from tests.harness.receiver import OK, Receiver, Request
 from webhookd import clock
+from webhookd.testing.http_endpoint import Answer
 
 SETTINGS = {"WEBHOOKD_STOP_BUDGET_S": "3", "WEBHOOKD_LEASE_S": "4", "WEBHOOKD_REQUEST_DEADLINE_S": "6"}
 SOONER_THAN_THE_BUDGET_S = 2.5
@@ -64,7 +65,7 @@ class Gate:
         self.blocking = Event()
         self.opened = Event()
 
-    def answer(self, _request: Request) -> bytes:
+    def answer(self, _request: Request) -> Answer:
         """Acknowledge; the first request is answered when the gate opens."""
         if not self.blocking.is_set():
             self.blocking.set()

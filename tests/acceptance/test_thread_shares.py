@@ -8,6 +8,7 @@ import time
 
 from tests.acceptance.conftest import Starts
 from tests.harness.receiver import OK, Receiver, Request
+from webhookd.testing.http_endpoint import Answer
 
 THREADS = 16
 ALL_BUT_ONE = 15
@@ -31,7 +32,7 @@ class Gate:
         """How many requests are blocked."""
         return self._held
 
-    def answer(self, _request: Request) -> bytes:
+    def answer(self, _request: Request) -> Answer:
         """Respond 200 when the request may pass."""
         if self._open:
             time.sleep(SLOWLY_S)

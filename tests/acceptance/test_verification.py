@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import Pipeline, subscription_body, until
 from tests.harness.receiver import OK, Receiver, Request
+from webhookd.testing.http_endpoint import Answer
 
 RECORDS = 12
 ORIGIN = "hooks.example.com"
@@ -23,14 +24,13 @@ class Endpoint(Receiver):
         self.willing = False
         super().__init__(self._answer)
 
-    def _answer(self, request: Request) -> bytes:
+    def _answer(self, request: Request) -> Answer:
         if not self.willing or request.messages:
             return OK
         if request.method == "OPTIONS":
             origin = request.headers["webhook-request-origin"]
-            return f"HTTP/1.1 200 OK\r\nWebHook-Allowed-Origin: {origin}\r\nContent-Length: 0\r\n\r\n".encode()
-        body = json.dumps({"challenge": json.loads(request.body)["challenge"]})
-        return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+            return Answer(headers={"WebHook-Allowed-Origin": origin})
+        return Answer(body=json.dumps({"challenge": json.loads(request.body)["challenge"]}).encode())
 
     @property
     def asked(self) -> int:

@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.harness.checking_receiver import Arrival, Arrivals, CheckingReceiver, LaneKey
+from tests.harness.checking_receiver import Arrival, ArrivalLog, Arrivals, CheckingReceiver, LaneKey
 from tests.harness.commit_watch import CommitHistory
 from tests.harness.load import Sent
 
@@ -179,11 +179,11 @@ def _merged(receivers: Sequence[CheckingReceiver]) -> dict[LaneKey, Arrivals]:
     for receiver in receivers:
         for key, lane in receiver.lanes().items():
             every.setdefault(key, []).extend([*lane.first, *lane.again])
-    merged = {key: Arrivals() for key in every}
+    merged = ArrivalLog()
     for key, arrivals in every.items():
         for arrival in sorted(arrivals):
-            merged[key].note(arrival)
-    return merged
+            merged.note(key, arrival)
+    return merged.lanes
 
 
 def _stall_bound_s(watched: Watched, windows: Sequence[FaultWindow]) -> float:

@@ -19,6 +19,7 @@ from tests.harness.secret_keys import KEY
 from tests.harness.subscriptions import document
 from tests.harness.token_endpoint import TokenEndpoint
 from webhookd.settings import Settings
+from webhookd.testing.http_endpoint import Answer
 from webhookd.testing.mock_cluster import MockCluster
 
 TOPIC = "orders"
@@ -102,7 +103,7 @@ def test_basic_arrives(cluster: MockCluster, api: ManagementClient) -> None:
 
 
 def test_token_arrives(cluster: MockCluster, api: ManagementClient) -> None:
-    def for_a_token(request: Request) -> bytes:
+    def for_a_token(request: Request) -> Answer:
         return OK if request.headers.get("authorization", "").startswith("Bearer ey") else status(401)
 
     with TokenEndpoint("shop", "s3cret%2Fof+the+client") as tokens, Receiver(for_a_token) as receiver:

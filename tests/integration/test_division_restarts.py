@@ -26,6 +26,7 @@ from webhookd.flow.offsets.position import Partition
 from webhookd.flow.subscription import Batching, OnExhausted, OnRejected, Retry, Source, Start, Subscription
 from webhookd.settings import Settings
 from webhookd.store import dead_letters, subscriptions
+from webhookd.testing.http_endpoint import Answer
 from webhookd.testing.mock_cluster import MockCluster
 from workers.delivery.process import WorkerProcess
 from workers.edges import build_edges
@@ -47,7 +48,7 @@ class Endpoint:
         self.held = {part: Event() for part in UNDER_WAY}
         self._release = {part: Event() for part in UNDER_WAY}
 
-    def answer(self, request: Request) -> bytes:
+    def answer(self, request: Request) -> Answer:
         """Note that a part is under way, and respond."""
         offsets = tuple(offset for _, offset in offsets_in(request.body))
         if offsets in self.held and not self.held[offsets].is_set():

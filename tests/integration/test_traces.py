@@ -16,6 +16,7 @@ from tests.harness.otlp_receiver import OtlpReceiver, ids, linked, values
 from tests.harness.receiver import OK, Receiver, Request, status
 from tests.harness.spans import PARENT, UNSAMPLED
 from webhookd.edges.kafka_connection import KafkaConnection
+from webhookd.testing.http_endpoint import Answer
 from webhookd.testing.mock_cluster import MockCluster
 
 TOPIC = "orders"
@@ -65,7 +66,7 @@ class Starts(Protocol):
     """Starts the service; it sends its traces to `url`."""
 
     def __call__(
-        self, url: str, answer: Callable[[Request], bytes] = ..., **settings: object
+        self, url: str, answer: Callable[[Request], Answer] = ..., **settings: object
     ) -> AbstractContextManager[Scene]:
         """Start it with these settings, and an endpoint that gives these answers."""
 
@@ -76,7 +77,7 @@ def running(cluster: MockCluster, tmp_path: Path) -> Starts:
 
     @contextmanager
     def start(
-        url: str, answer: Callable[[Request], bytes] = lambda _request: OK, **settings: object
+        url: str, answer: Callable[[Request], Answer] = lambda _request: OK, **settings: object
     ) -> Iterator[Scene]:
         topic = f"{TOPIC}-{tmp_path.name}"
         cluster.create_topic(topic)

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from command.arrival_check import PAGE, ArrivalCheck, Position, positions_in
+from command.arrival_check import ArrivalCheck, Position, positions_in
+from webhookd.testing.arrival_order import PAGE
 
 
 def records(*offsets: int, partition: int = 0, key: object = "c-1") -> list[Position]:

@@ -7,12 +7,12 @@ import json
 
 import pytest
 
-from command.received_request import ReceivedRequest, readable
+from command.received_request import ShownRequest, readable
 
 
-def request(*offsets: int, value: object = 1) -> ReceivedRequest:
+def request(*offsets: int, value: object = 1) -> ShownRequest:
     messages = [{"topic": "orders", "partition": 0, "offset": offset, "value": value} for offset in offsets]
-    return ReceivedRequest("POST", "/hook", (("X-Api-Key", "secret"),), json.dumps({"messages": messages}).encode())
+    return ShownRequest("POST", "/hook", (("X-Api-Key", "secret"),), json.dumps({"messages": messages}).encode())
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_large_batch_does_not_fill_the_terminal() -> None:
     [
         (request(7, value={"total": 250}), 'POST /hook → 500  orders[0] 7  {"total": 250}'),
         (request(*range(100)), "POST /hook → 500  100 records: orders[0] 0 to 99"),
-        (ReceivedRequest("GET", "/", (), b"abc"), "GET / → 500  3 bytes"),
+        (ShownRequest("GET", "/", (), b"abc"), "GET / → 500  3 bytes"),
     ],
 )
-def test_line_says_what_arrived_and_the_answer(received: ReceivedRequest, line: str) -> None:
+def test_line_says_what_arrived_and_the_answer(received: ShownRequest, line: str) -> None:
     assert received.in_one_line(500) == line
 
 

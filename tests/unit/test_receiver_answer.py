@@ -5,22 +5,22 @@ Oracle: the answer that the query asks for. Nothing is doubled.
 
 import pytest
 
-from command.receiver_answer import Answer, changed
+from command.receiver_answer import ReceiverAnswer, changed
 
 
 def test_query_changes_what_it_names() -> None:
-    answer = changed(Answer(), "status=503&retry_after=10")
-    assert answer == Answer(status=503, retry_after_s=10)
-    assert changed(answer, "delay=1.5") == Answer(status=503, retry_after_s=10, delay_s=1.5)
-    assert changed(answer, "status=200&retry_after=") == Answer()
-    assert changed(answer, "consent=no&status=200&retry_after=") == Answer(consents=False)
-    assert changed(Answer(consents=False), "consent=yes") == Answer()
+    answer = changed(ReceiverAnswer(), "status=503&retry_after=10")
+    assert answer == ReceiverAnswer(status=503, retry_after_s=10)
+    assert changed(answer, "delay=1.5") == ReceiverAnswer(status=503, retry_after_s=10, delay_s=1.5)
+    assert changed(answer, "status=200&retry_after=") == ReceiverAnswer()
+    assert changed(answer, "consent=no&status=200&retry_after=") == ReceiverAnswer(consents=False)
+    assert changed(ReceiverAnswer(consents=False), "consent=yes") == ReceiverAnswer()
 
 
 def test_answer_says_all_that_it_does() -> None:
-    assert str(Answer(status=503, retry_after_s=10, delay_s=1.5)) == "503 with Retry-After: 10 after 1.5 s"
-    assert str(Answer()) == "200"
-    assert str(Answer(consents=False)) == "200 without consent"
+    assert str(ReceiverAnswer(status=503, retry_after_s=10, delay_s=1.5)) == "503 with Retry-After: 10 after 1.5 s"
+    assert str(ReceiverAnswer()) == "200"
+    assert str(ReceiverAnswer(consents=False)) == "200 without consent"
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_answer_says_all_that_it_does() -> None:
 )
 def test_wrong_query_is_one_line_with_the_right_form(query: str, said: str) -> None:
     with pytest.raises(ValueError, match=r"^" + said + r".*; write PUT /receiver\?status=500&delay=2&retry_after=10$"):
-        changed(Answer(), query)
+        changed(ReceiverAnswer(), query)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from command.received_request import ReceivedRequest
+from command.received_request import ShownRequest
 from command.receiver_consent import consent_to
 from webhookd.flow.attempt.exchange_result import Response
 from webhookd.flow.attempt.target import Target
@@ -23,7 +23,7 @@ def test_webhookd_takes_it_for_a_consent(kind: Verification, method: str) -> Non
     assert asked is not None
     lines = [line.split(": ", 1) for line in asked.head.decode().splitlines()[1:]]
     headers = tuple((name, value) for name, value in lines)
-    found = consent_to(ReceivedRequest(method, "/hook", headers, asked.challenge_body(CHALLENGE)))
+    found = consent_to(ShownRequest(method, "/hook", headers, asked.challenge_body(CHALLENGE)))
     assert found is not None
     head = "".join(f"{name}: {value}\r\n" for name, value in found.headers.items())
     answer = Response(status=200, head=f"HTTP/1.1 200 OK\r\n{head}".encode(), body=found.body, elapsed_s=0.1)
@@ -41,4 +41,4 @@ def test_webhookd_takes_it_for_a_consent(kind: Verification, method: str) -> Non
     ],
 )
 def test_other_requests_are_answered_as_usual(method: str, body: bytes) -> None:
-    assert consent_to(ReceivedRequest(method, "/hook", (), body)) is None
+    assert consent_to(ShownRequest(method, "/hook", (), body)) is None

@@ -32,7 +32,7 @@ class HttpEndpoint:
 
     `handle` is called on the endpoint's only thread and must return at once; with `blocking` on a thread for each
     connection, where it may block. Requests of one connection are handled one after another. When it raises, the
-    connection is closed without an answer, and `stop` raises the first of these errors.
+    connection is closed without an answer; `on_error` gets the error, else `stop` raises the first one.
 
     `port` 0 takes a free one. `reuse_port` shares the port with other processes that say so too. A connection that
     sends nothing for `idle_s` is closed. A client that closes before its answer, or only ends its sending, gets none.
@@ -46,12 +46,14 @@ class HttpEndpoint:
         reuse_port: bool = False,
         blocking: bool = False,
         idle_s: float | None = None,
+        on_error: Callable[[Exception], None] | None = None,
     ) -> None:
         self._handle = handle
         self._reuse_port = reuse_port
         self._idle_s = idle_s
         self._ask = self._ask_thread if blocking else self._ask_here
         self._errors: list[Exception] = []
+        self._on_error = on_error or self._errors.append
         self._connections: set[HttpConnection] = set()
         self._threads: dict[HttpConnection, RequestThread] = {}
         self._thread: threading.Thread | None = None
@@ -142,8 +144,8 @@ class HttpEndpoint:
     def _ask_here(self, connection: HttpConnection, request: ReceivedRequest) -> Answer | None:
         try:
             return self._handle(request)
-        except Exception as error:  # noqa: BLE001  # `stop` raises it
-            self._errors.append(error)
+        except Exception as error:  # noqa: BLE001  # it is reported
+            self._on_error(error)
             connection.close()
             return None
 
@@ -156,8 +158,8 @@ class HttpEndpoint:
     def _handle_on_thread(self, connection: HttpConnection, request: ReceivedRequest) -> None:
         try:
             answer = self._handle(request)
-        except Exception as error:  # noqa: BLE001  # `stop` raises it
-            self._errors.append(error)
+        except Exception as error:  # noqa: BLE001  # it is reported
+            self._on_error(error)
             self._loop.call(connection.close)
         else:
             self._loop.call(partial(connection.resume, answer))

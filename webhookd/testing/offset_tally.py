@@ -1,13 +1,15 @@
 """Counts what one endpoint has received: distinct records, duplicates, order and latency."""
 
 from array import array
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from webhookd.testing.arrival_order import Arrival, ArrivalOrder, LaneOffsets
+
 PartitionKey = tuple[str, int]
+Offsets = LaneOffsets[PartitionKey]
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -25,42 +27,6 @@ class Body(msgspec.Struct, frozen=True):
     messages: list[Received]
 
 
-class Offsets:
-    """A set of offsets per partition, one byte each, so that a long run fits in memory."""
-
-    def __init__(self) -> None:
-        self._present: defaultdict[PartitionKey, bytearray] = defaultdict(bytearray)
-        self._count = 0
-
-    def __len__(self) -> int:
-        """How many offsets it holds."""
-        return self._count
-
-    def add(self, partition: PartitionKey, offset: int) -> bool:
-        """Add an offset; returns whether it is new."""
-        present = self._present[partition]
-        if offset >= len(present):
-            present.extend(bytes(offset + 1024 - len(present)))
-        if present[offset]:
-            return False
-        present[offset] = 1
-        self._count += 1
-        return True
-
-    def ends(self) -> dict[PartitionKey, int]:
-        """Return the offset after the highest one of each partition."""
-        return {key: present.rfind(1) + 1 for key, present in self._present.items()}
-
-    def minus(self, other: "Offsets") -> int:
-        """How many of these offsets the other set does not have."""
-        return sum(_missing(present, other._present.get(key, b"")) for key, present in self._present.items())  # noqa: SLF001 - its own class
-
-
-def _missing(present: Sequence[int], others: Sequence[int]) -> int:
-    shared = sum(1 for mine, theirs in zip(present, others, strict=False) if mine and not theirs)
-    return shared + sum(present[len(others) :])
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     """Percentiles of the time from a record's timestamp to its arrival; None without measurements."""
@@ -74,25 +40,31 @@ class Tally:
 
     def __init__(self) -> None:
         self.requests = 0
-        self.delivered = Offsets()
-        self.duplicates = 0
-        self.out_of_order = 0
         self.measuring = True
-        self._highest: dict[PartitionKey, int] = {}
+        self._order: ArrivalOrder[PartitionKey] = ArrivalOrder()
         self._late_s = array("f")
+
+    @property
+    def delivered(self) -> Offsets:
+        """The distinct records."""
+        return self._order.seen
+
+    @property
+    def duplicates(self) -> int:
+        """How many records have arrived again."""
+        return self._order.duplicates
+
+    @property
+    def out_of_order(self) -> int:
+        """How many records have arrived for the first time after a later one of their partition."""
+        return self._order.out_of_order
 
     def add(self, messages: Sequence[Received], now: float) -> None:
         """Count one request; `now` is in seconds since the epoch."""
         self.requests += 1
         for message in messages:
-            partition = (message.topic, message.partition)
-            if not self.delivered.add(partition, message.offset):
-                self.duplicates += 1
-                continue
-            if message.offset < self._highest.get(partition, -1):
-                self.out_of_order += 1
-            self._highest[partition] = max(message.offset, self._highest.get(partition, -1))
-            if self.measuring:
+            arrival = self._order.add((message.topic, message.partition), message.offset)
+            if self.measuring and arrival is not Arrival.DUPLICATE:
                 self._late_s.append(now - message.timestamp / 1000)
 
     def latency(self) -> Latency:
@@ -101,7 +73,3 @@ class Tally:
         if not ordered:
             return Latency(p50_s=None, p99_s=None)
         return Latency(p50_s=ordered[len(ordered) // 2], p99_s=ordered[len(ordered) * 99 // 100])
-
-
-Tallies = Mapping[str, Tally]
-"""Tallies by the path of the endpoint."""

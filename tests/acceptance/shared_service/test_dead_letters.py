@@ -10,6 +10,7 @@ from tests.acceptance.shared_service.test_giving_up import first_record, numbers
 from tests.harness.pipeline import PATIENCE_S, Pipeline, until
 from tests.harness.receiver import OK, Receiver, Request, status
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
+from webhookd.testing.http_endpoint import Answer
 
 FRAME = b"\x00\x00\x00\x00\x2a"
 """The prefix that schema registry clients put before each value."""
@@ -17,7 +18,7 @@ FRAME = b"\x00\x00\x00\x00\x2a"
 LONE_SURROGATE = rb'{"t":"\ud83d", "n": 1}'
 
 
-def refuse_surrogates(request: Request) -> bytes:
+def refuse_surrogates(request: Request) -> Answer:
     values = [message["value"] for message in request.messages]
     return status(400) if any(isinstance(value, dict) and "t" in value for value in values) else OK
 

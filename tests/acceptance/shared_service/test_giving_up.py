@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, TopicPartition
 from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import PATIENCE_S, Pipeline, subscription_body, until
 from tests.harness.receiver import OK, Receiver, Request, status
+from webhookd.testing.http_endpoint import Answer
 
 REFUSED = 3
 
@@ -16,7 +17,7 @@ def numbers(count: int) -> list[bytes]:
     return [json.dumps({"n": n}).encode() for n in range(count)]
 
 
-def refuse_one(request: Request) -> bytes:
+def refuse_one(request: Request) -> Answer:
     return status(422) if any(message["value"]["n"] == REFUSED for message in request.messages) else OK
 
 

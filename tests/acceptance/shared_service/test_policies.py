@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, text
 
 from tests.harness.pipeline import Pipeline, subscription_body, until
 from tests.harness.receiver import OK, Receiver, Request, status
+from webhookd.testing.http_endpoint import Answer
 
 SECRET = "sesame"
 FAILING = 5
@@ -25,7 +26,7 @@ class Watch:
     def __init__(self) -> None:
         self.arrivals: list[tuple[float, bool]] = []
 
-    def answer(self, request: Request) -> bytes:
+    def answer(self, request: Request) -> Answer:
         hidden = any("secret" in message["value"] for message in request.messages)
         self.arrivals.append((time.monotonic(), hidden))
         return status(500) if len(self.arrivals) % FAILING == 0 else OK

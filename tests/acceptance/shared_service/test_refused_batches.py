@@ -4,6 +4,7 @@ import json
 
 from tests.harness.pipeline import Pipeline, until
 from tests.harness.receiver import Receiver, Request, status
+from webhookd.testing.http_endpoint import Answer
 
 BATCH = 200
 RECORDS = 1000
@@ -14,7 +15,7 @@ PARTITIONS = 2
 ACCEPTED = status(202)
 
 
-def too_large(request: Request) -> bytes:
+def too_large(request: Request) -> Answer:
     return status(413) if int(request.headers["content-length"]) > LIMIT_BYTES else ACCEPTED
 
 
@@ -43,7 +44,7 @@ def test_endpoint_with_a_small_limit_gets_every_record_but_the_one_that_is_large
         assert len(refused) < 10, "the size that worked was not remembered"
 
 
-def refuses_poison(request: Request) -> bytes:
+def refuses_poison(request: Request) -> Answer:
     return status(422) if any(message["value"]["n"] in POISON for message in request.messages) else ACCEPTED
 
 
