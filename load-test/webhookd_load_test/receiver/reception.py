@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from command.received_request import ReceivedRequest as CommandRequest
+from command.received_request import ShownRequest
 from command.receiver_consent import consent_to
 from webhookd.testing.http_endpoint import Answer, ReceivedRequest
 from webhookd.testing.http_exchange import Misbehaviour
@@ -107,5 +107,5 @@ def _answer_with(fault: Fault) -> Answer:
 
 def _consent(request: ReceivedRequest) -> Answer | None:
     """The consent to a request that asks for it."""
-    consent = consent_to(CommandRequest(request.method, request.path, request.header_lines, request.body))
+    consent = consent_to(ShownRequest(request.method, request.path, request.header_lines, request.body))
     return None if consent is None else Answer(headers=consent.headers, body=consent.body)
