@@ -24,7 +24,7 @@ class FaultChoice:
 
     def __init__(self, faults: Iterable[Fault], seed: int) -> None:
         self._faults = tuple(faults)
-        self._key = seed.to_bytes(8, "little", signed=True)
+        self._key = blake2b(str(seed).encode()).digest()
 
     def choose(self, path: str, identity: Sequence[object], since_ns: int) -> Fault | None:
         """Return the fault of a request that arrived `since_ns` after the load began; None: it has none."""

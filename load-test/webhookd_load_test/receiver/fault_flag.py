@@ -1,13 +1,16 @@
 """The option `--fault` of the command `receive`: a kind of failure with its fields, in one text."""
 
-from typing import Any
+import math
+from typing import Any, get_args
 
 import click
 import msgspec
 
-from webhookd_load_test.receiver.faults import Fault
+from webhookd_load_test.receiver.faults import Fault, FaultKind
 
 EXAMPLE = "error:share=0.1,status=503,from=10,to=20"
+
+KINDS = get_args(FaultKind)
 
 FIELDS: dict[str, tuple[str, type]] = {
     "share": ("share", float),
@@ -24,6 +27,8 @@ FIELDS: dict[str, tuple[str, type]] = {
 def parsed(text: str) -> Fault:
     """Return the fault of a text such as EXAMPLE. Raises ValueError with one line."""
     kind, _, fields = text.partition(":")
+    if kind not in KINDS:
+        raise ValueError(f"{kind!r} is none of {', '.join(KINDS)}")
     given: dict[str, object] = {}
     for pair in filter(None, fields.split(",")):
         name, equals, value = pair.partition("=")
@@ -41,17 +46,21 @@ def parsed(text: str) -> Fault:
 
 def _number(name: str, value: str, type_: type) -> object:
     try:
-        return type_(value)
+        number = type_(value)
+        if type_ is str or math.isfinite(number):
+            return number
     except ValueError:
-        kind = "a whole number" if type_ is int else "a number"
-        raise ValueError(f"{name}={value} is not {kind}") from None
+        pass
+    kind = "a whole number" if type_ is int else "a number"
+    raise ValueError(f"{name}={value} is not {kind}")
 
 
 def _in_terms_of_the_option(message: str) -> str:
     """The message of a struct, with the names that the option has for its fields."""
     for name, (field, _) in FIELDS.items():
-        message = message.replace(f"`$.{field}`", f"`{name}`").replace(f"`{field}`", f"`{name}`")
-    return message.replace("`$.kind`", "the kind").replace(" - at `$`", "")
+        message = message.replace(f"`$.{field}`", name).replace(f"`{field}`", name)
+    reason, _, name = message.partition(" - at ")
+    return f"{name}: {reason[0].lower()}{reason[1:]}" if name in FIELDS else reason
 
 
 class FaultType(click.ParamType[Fault, Any]):

@@ -30,7 +30,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     share: Annotated[float, Meta(ge=0, le=1)] = 1.0
     status: Annotated[int, Meta(ge=300, le=599)] = 500
     retry_after_s: Annotated[int, Meta(ge=0)] = 1
-    delay_s: Annotated[float, Meta(ge=0)] = 1.0
+    delay_s: Annotated[float, Meta(ge=0, le=3600)] = 1.0
     from_s: Annotated[float, Meta(ge=0)] = 0.0
     to_s: float | None = None
     path: str = ""

@@ -6,6 +6,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from webhookd_load_test.receiver.counts import Counts
 
@@ -43,7 +44,7 @@ class LiveCounts(AbstractContextManager["LiveCounts"]):
         per_s = (counts.records - self._shown.records) / max(now - self._shown_at, 1e-3)
         line = f"{now - self._began:6.1f} s  {in_words(counts)}; {per_s:,.0f} records/s"
         if self._live is not None:
-            self._live.update(line, refresh=True)
+            self._live.update(Text(line), refresh=True)
         elif counts.requests != self._shown.requests:
             self.print_line(line)
         self._shown, self._shown_at = counts, now
@@ -55,4 +56,4 @@ class LiveCounts(AbstractContextManager["LiveCounts"]):
 
 def in_words(counts: Counts) -> str:
     """All counts, in one line."""
-    return f"{counts.requests:,} requests with {counts.records:,} records accepted, {counts.refused:,} requests refused"
+    return f"{counts.requests:,} requests, {counts.refused:,} of them refused, {counts.records:,} records"

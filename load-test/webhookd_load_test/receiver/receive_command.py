@@ -22,18 +22,16 @@ from webhookd_load_test.run_folder.paths import RunFolder
 EXAMPLES = (
     ("Receive on port 9000", "webhookd-load-test receive --folder received"),
     ("Answer 503 to a tenth, from second 10 to 20", "… --fault error:share=0.1,status=503,from=10,to=20"),
-    ("Answer 429, wait 2 s, or never answer", "… --fault limit:retry_after=5 --fault slow:delay=2 --fault timeout"),
-    ("Fail for one path only", "… --fault error:path=/orders"),
+    ("Answer 429 to a tenth, and a fifth after 2 s", "… --fault limit:share=0.1 --fault slow:share=0.2,delay=2"),
+    ("Never answer one path", "… --fault timeout:path=/orders"),
     ("Count what has arrived", "sqlite3 received/received-0.sqlite 'SELECT count(*) FROM records'"),
 )
-
-SEEDS = click.IntRange(-(2**63), 2**63 - 1)
 
 
 class SecretType(click.ParamType[tuple[str, str], str]):
     """Makes a path and its secret of the option's text; errors show no secret."""
 
-    name = "PATH=whsec_…"
+    name = "secret"
 
     def convert(
         self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
@@ -65,11 +63,12 @@ class SecretType(click.ParamType[tuple[str, str], str]):
     "from= and to= (seconds since the start), path= (how the paths begin), and status= of an error, retry_after= "
     "of a limit, delay= of a slow answer. Shares of several add up.",
 )
-@click.option("--seed", type=SEEDS, default=1, show_default=True, help="Chooses the requests that have a fault.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Chooses the requests that have a fault.")
 @click.option(
     "--secret",
     "secrets",
     type=SecretType(),
+    metavar="PATH=whsec_…",
     multiple=True,
     help="The signing secret of a path. Other users of the machine can see it: --secrets hides it.",
 )
@@ -104,9 +103,9 @@ def receive(  # noqa: PLR0913 - one for each option
     """
     if secrets and secrets_file:
         raise click.UsageError("--secret and --secrets cannot be used together: add the secret to the file.")
-    raise_on_signals()
     try:
         known = SecretsFile(secrets_file)
+        raise_on_signals()
         processes_ = ReceiverProcesses(
             folder=RunFolder(folder),
             processes=processes,

@@ -22,8 +22,8 @@ def test_counts_are_shown_with_the_rate_since_the_last_time(terminal: bool) -> N
         live.show(FIRST, 105.0)
         live.show(SECOND, 107.5)
     text = output.getvalue()
-    assert "5.0 s  10 requests with 1,000 records accepted, 2 requests refused; 200 records/s" in text
-    assert "7.5 s  30 requests with 3,000 records accepted, 2 requests refused; 800 records/s" in text
+    assert "5.0 s  10 requests, 2 of them refused, 1,000 records; 200 records/s" in text
+    assert "7.5 s  30 requests, 2 of them refused, 3,000 records; 800 records/s" in text
     assert ("\x1b[" in text) is terminal
 
 
