@@ -17,7 +17,7 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 without_error_line = trap : INT; $(1) || { code=$$?; test $$code -eq 130 || exit $$code; }
 
 .PHONY: help demo play test check format lint types imports docs reference picture pytest up service down bench bench-idle \
-	bench-million bench-takeover slow-down bench-isolation bench-api load-test-setup dockerbuild chaos chaos-soak fuzz \
+	bench-million bench-takeover slow-down bench-isolation bench-api load-test load-test-setup dockerbuild chaos chaos-soak fuzz \
 	fuzz-responses lock clean
 
 help: ## this list
@@ -107,6 +107,11 @@ bench-takeover: $(VENV)/test ## how long a subscription stalls when its ingest s
 
 slow-down: $(VENV)/test ## draw the picture of docs/explanation/pacing.md anew, from a run of two minutes
 	@exec $(BIN)/webhookd-load-test slow-down
+
+# The duration reaches the command as it is: make and the shell do not read what is in it.
+load-test: export SCENARIO ?= seed
+load-test: $(VENV)/test ## a whole scenario, with a report: load-test/scenarios (SCENARIO=seed DURATION=20m)
+	@$(call without_error_line,$(BIN)/webhookd-load-test run "$$SCENARIO" $(if $(value DURATION),--duration "$$DURATION"))
 
 load-test-setup: $(VENV)/test ## all that the load test needs: environment, programs, Kafka's jars
 	@echo "== the environment is in $(VENV), with the command $(BIN)/webhookd-load-test"
