@@ -69,20 +69,17 @@ def _records_of_unusual_json(body: bytes) -> list[DeliveredRecord] | None:
     try:
         if not _is_json(body):
             return None
-        return [
-            DeliveredRecord(
-                one.topic,
-                one.partition,
-                one.offset,
-                one.timestamp_ms,
-                _text(one.key),
-                _number(one.headers),
-                b"null" if one.value is None else one.value,
-            )
-            for one in envelope_reader.records_of(body)
-        ]
+        return [_rendered_record(one) for one in envelope_reader.records_of(body)]
     except ValueError:
         return None
+
+
+def _rendered_record(one: envelope_reader.ParsedRecord) -> DeliveredRecord:
+    if not (0 <= one.partition <= _MOST and 0 <= one.offset <= _MOST and abs(one.timestamp_ms) <= _MOST):
+        raise ValueError("a position is beyond the integers of SQLite")
+    value = b"null" if one.value is None else one.value
+    key, number = _text(one.key), _number(one.headers)
+    return DeliveredRecord(one.topic, one.partition, one.offset, one.timestamp_ms, key, number, value)
 
 
 def _is_json(body: bytes) -> bool:

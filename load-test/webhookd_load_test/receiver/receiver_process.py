@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from command.open_files import raise_open_file_limit
 from stack.signals import SIGNALS
 from webhookd.testing.http_endpoint import Answer, HttpEndpoint, ReceivedRequest
 from webhookd_load_test.receiver.fault_choice import FaultChoice
@@ -34,6 +35,7 @@ def main() -> None:
     """Receive until a signal, or until what arrives cannot be kept."""
     settings = msgspec.json.decode(sys.argv[1], type=ProcessSettings)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # in all threads; `_serve` waits for them
+    raise_open_file_limit()  # each subscription may have some connections
     try:
         _receive(settings)
     except OSError as error:

@@ -270,6 +270,17 @@ def test_port_that_is_taken_is_refused_also_by_another_receiver(tmp_path: Path) 
             )
 
 
+def test_it_may_have_as_many_connections_as_the_system_allows(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] // 2, before[1]))
+    try:
+        with receiving(tmp_path) as receiver:
+            soft, hard = resource.prlimit(receiver._children[0].child.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert soft == hard or soft >= 1 << 20
+
+
 def test_headroom_is_measured_and_leaves_nothing(tmp_path: Path) -> None:
     assert headroom.measure(tmp_path, batch=10, payload_bytes=100, processes=1, measured_s=0.5) > 0
     assert list(tmp_path.iterdir()) == []

@@ -109,6 +109,8 @@ MESSAGE = b'{"topic":"t","partition":0,"offset":%b,"timestamp":0,"key":null,"hea
         body([MESSAGE % (b"1", b"tru")]),
         body([MESSAGE % (b"1", b'"\xff"')]),
         body([MESSAGE % (b"1", b'"\\ud800"')])[:-1],
+        body([MESSAGE % (b"9223372036854775808", b'"\\ud800"')]),
+        body([MESSAGE % (b"-1", b'"\\ud800"')]),
     ],
 )
 def test_other_bodies_are_no_deliveries(content: bytes) -> None:
