@@ -82,32 +82,29 @@ picture: $(VENV)/runtime ## draw README's pictures anew, from a run of the demo 
 	@$(BIN)/python -m documentation.demo_picture
 	@exec $(BIN)/python -m documentation.play_picture
 
-# The scripts in load-test/ use the checkout's own packages, the stack included.
-LOAD_TEST = PYTHONPATH=$(CURDIR) $(BIN)/python load-test
-
-bench: $(VENV)/test ## the benchmark table (CASES="batch-1 filter"; load-test/bench.py)
-	@exec env $(LOAD_TEST)/bench.py $(CASES)
+bench: $(VENV)/test ## the benchmark table (CASES="batch-1 filter")
+	@exec $(BIN)/webhookd-load-test bench $(CASES)
 
 bench-idle: $(VENV)/test ## what a thousand idle subscriptions cost
-	@exec env $(LOAD_TEST)/idle.py
+	@exec $(BIN)/webhookd-load-test idle
 
 bench-million: $(VENV)/test ## a million records arrive: all, in order, also when a worker is killed
-	@exec env $(LOAD_TEST)/million.py
+	@exec $(BIN)/webhookd-load-test million
 
 bench-api: $(VENV)/test ## how long lists and statuses take with 10,000 subscriptions and a million activity rows
-	@exec env $(LOAD_TEST)/api_latency.py
+	@exec $(BIN)/webhookd-load-test api-latency
 
 # Every scenario on one stack of its own (tests/chaos); the table and every process' log stay in .state/chaos.
 CHAOS = $(BIN)/python -m pytest tests/chaos --basetemp=.state/chaos/run $(if $(SEED),--seed $(SEED))
 
 bench-isolation: $(VENV)/test ## what other subscriptions cost ten healthy ones (ROWS="hang start held" RUNS=5)
-	@exec env $(LOAD_TEST)/isolation.py --runs $(RUNS) $(ROWS)
+	@exec $(BIN)/webhookd-load-test isolation --runs $(RUNS) $(ROWS)
 
 bench-takeover: $(VENV)/test ## how long a subscription stalls when its ingest starts, stops or dies
-	@exec env $(LOAD_TEST)/takeover.py
+	@exec $(BIN)/webhookd-load-test takeover
 
 slow-down: $(VENV)/test ## draw the picture of docs/explanation/pacing.md anew, from a run of two minutes
-	@exec env $(LOAD_TEST)/slow_down.py
+	@exec $(BIN)/webhookd-load-test slow-down
 
 chaos: $(VENV)/test ## nothing is lost and nothing is stuck, whatever dies: a table of scenarios (SEED=n)
 	@mkdir -p .state/chaos
