@@ -90,7 +90,7 @@ class ArrivalCheck:
         return _shortened([line for line in found if line])
 
     def _add(self, lane: Lane, record: Position) -> str:
-        seen = self._order.seen[lane]
+        seen = self._order.seen.lanes[lane]
         before, first = seen.highest, not seen.count
         match self._order.add(lane, record.offset):
             case Arrival.DUPLICATE:
@@ -107,7 +107,7 @@ class ArrivalCheck:
         parts = [
             _counted(self.requests, "request"),
             f"{self.acknowledged:,} acknowledged",
-            f"{_counted(self.records, 'record')} of {_counted(len(list(self._order.seen)), 'partition')}",
+            f"{_counted(self.records, 'record')} of {_counted(len(self._order.seen.lanes), 'partition')}",
             _counted(self.duplicates, "duplicate"),
             f"{self.out_of_order:,} out of order",
             *([f"{_counted(self._order.seen.missing, 'offset')} missing"] if self._report_gaps else []),

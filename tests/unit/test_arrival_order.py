@@ -53,5 +53,5 @@ def test_offsets_of_lanes_are_a_set_of_pairs(ours: list[tuple[str, int]], theirs
     for lane, offset in theirs:
         other.add(lane, offset)
     assert new == [pair not in ours[:at] for at, pair in enumerate(ours)]
-    assert (len(mine), set(mine)) == (len(set(ours)), {lane for lane, _ in ours})
+    assert (len(mine), set(mine.lanes)) == (len(set(ours)), {lane for lane, _ in ours})
     assert mine.minus(other) == len(set(ours) - set(theirs))

@@ -4,7 +4,7 @@ Each lane has an order of its own. What a lane is, such as a topic's partition a
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -75,36 +75,28 @@ class LaneOffsets(Generic[LaneT]):
     """A set of offsets for each lane."""
 
     def __init__(self) -> None:
-        self._lanes: defaultdict[LaneT, SeenOffsets] = defaultdict(SeenOffsets)
+        self.lanes: defaultdict[LaneT, SeenOffsets] = defaultdict(SeenOffsets)
 
     def __len__(self) -> int:
         """How many offsets it has."""
-        return sum(seen.count for seen in self._lanes.values())
-
-    def __iter__(self) -> Iterator[LaneT]:
-        """The lanes that have offsets."""
-        return iter(self._lanes)
-
-    def __getitem__(self, lane: LaneT) -> SeenOffsets:
-        """The offsets of a lane, at first empty."""
-        return self._lanes[lane]
+        return sum(seen.count for seen in self.lanes.values())
 
     def add(self, lane: LaneT, offset: int) -> bool:
         """Add an offset; returns whether it is new."""
-        return self._lanes[lane].add(offset)
+        return self.lanes[lane].add(offset)
 
     def ends(self) -> dict[LaneT, int]:
         """The offset after the highest one of each lane."""
-        return {lane: seen.highest + 1 for lane, seen in self._lanes.items()}
+        return {lane: seen.highest + 1 for lane, seen in self.lanes.items()}
 
     def minus(self, other: "LaneOffsets[LaneT]") -> int:
         """How many of these offsets the other one does not have in the same lane."""
-        return sum(seen.minus(other._lanes.get(lane, SeenOffsets())) for lane, seen in self._lanes.items())  # noqa: SLF001 - its own class
+        return sum(seen.minus(other.lanes.get(lane, SeenOffsets())) for lane, seen in self.lanes.items())
 
     @property
     def missing(self) -> int:
         """How many offsets between the lowest and the highest one of each lane are not in it."""
-        return sum(seen.missing for seen in self._lanes.values())
+        return sum(seen.missing for seen in self.lanes.values())
 
 
 class ArrivalOrder(Generic[LaneT]):
@@ -112,11 +104,12 @@ class ArrivalOrder(Generic[LaneT]):
 
     def __init__(self) -> None:
         self.seen: LaneOffsets[LaneT] = LaneOffsets()
+        self._lanes = self.seen.lanes
         self.duplicates = self.out_of_order = 0
 
     def add(self, lane: LaneT, offset: int) -> Arrival:
         """Add the arrival of an offset; returns what it is."""
-        seen = self.seen[lane]
+        seen = self._lanes[lane]
         highest = seen.highest
         if not seen.add(offset):
             self.duplicates += 1

@@ -11,7 +11,9 @@ from webhookd.testing.http_exchange import Answer, BadRequest, Misbehaviour, Rec
 from webhookd.testing.request_parser import RequestParser
 from webhookd.testing.socket_loop import SocketLoop
 
-READ_BYTES = 262_144
+READ_BYTES = 65_536
+"""Below malloc's threshold for mapping memory: a larger buffer would be mapped and unmapped for each request."""
+
 LINGER_S = 2.0
 """How long a connection that the endpoint ends stays open for reading, so that the client gets the last answer."""
 
