@@ -17,10 +17,11 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 without_error_line = trap : INT; $(1) || { code=$$?; test $$code -eq 130 || exit $$code; }
 
 .PHONY: help demo play test check format lint types imports docs reference picture pytest up service down bench bench-idle \
-	bench-million bench-takeover slow-down bench-isolation bench-api chaos chaos-soak fuzz fuzz-responses lock clean
+	bench-million bench-takeover slow-down bench-isolation bench-api load-test-setup dockerbuild chaos chaos-soak fuzz \
+	fuzz-responses lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/runtime ## deliver a topic of orders to three subscriptions, in this one process (SECONDS=10)
 	@$(call without_error_line,$(BIN)/webhookd demo --seconds $(SECONDS))
@@ -105,6 +106,15 @@ bench-takeover: $(VENV)/test ## how long a subscription stalls when its ingest s
 
 slow-down: $(VENV)/test ## draw the picture of docs/explanation/pacing.md anew, from a run of two minutes
 	@exec $(BIN)/webhookd-load-test slow-down
+
+load-test-setup: $(VENV)/test ## all that the load test needs: environment, programs, Kafka's jars
+	@echo "== the environment is in $(VENV), with the command $(BIN)/webhookd-load-test"
+	@exec $(BIN)/python -m stack setup
+
+dockerbuild: ## build the image `webhookd`, with which every process of docker-compose.yml runs
+	@command -v docker >/dev/null || { echo "make dockerbuild needs docker, which is not installed"; exit 1; }
+	@docker version >/dev/null 2>&1 || { echo "make dockerbuild needs Docker's daemon, which does not answer"; exit 1; }
+	@exec docker build --tag webhookd .
 
 chaos: $(VENV)/test ## nothing is lost and nothing is stuck, whatever dies: a table of scenarios (SEED=n)
 	@mkdir -p .state/chaos

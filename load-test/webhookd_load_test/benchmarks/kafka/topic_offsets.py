@@ -8,6 +8,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 ASK_TIMEOUT_S = 10.0
+QUIET = {"log_level": 2}
+"""The clients outlive the broker, and must not print that this one is gone."""
 
 
 class TopicOffsets:
@@ -16,7 +18,7 @@ class TopicOffsets:
     def __init__(self, bootstrap_servers: str, topic: str, partitions: int) -> None:
         self._places = [TopicPartition(topic, number) for number in range(partitions)]
         self._bootstrap_servers = bootstrap_servers
-        self._client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 3})
+        self._client = AdminClient({"bootstrap.servers": bootstrap_servers, **QUIET})
 
     def ends(self) -> dict[int, int]:
         """The end offset of each partition."""
@@ -29,10 +31,9 @@ class TopicOffsets:
 
         {} while the broker cannot answer: it loads the group's coordinator on the first request.
         """
-        group = {"bootstrap.servers": self._bootstrap_servers, "group.id": f"webhooks-{subscription}", "log_level": 3}
-        consumer = Consumer(
-            group
-        )  # that joins nothing; the admin client's request for this can crash (librdkafka 2.16)
+        group = {"bootstrap.servers": self._bootstrap_servers, "group.id": f"webhooks-{subscription}", **QUIET}
+        # A consumer that joins nothing: the admin client's request for this can crash (librdkafka 2.16).
+        consumer = Consumer(group)
         try:
             found = consumer.committed(self._places, timeout=ASK_TIMEOUT_S)
         except KafkaException:
