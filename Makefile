@@ -17,7 +17,7 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 without_error_line = trap : INT; $(1) || { code=$$?; test $$code -eq 130 || exit $$code; }
 
 .PHONY: help demo play test check format lint types imports docs reference picture pytest up service down bench bench-idle \
-	bench-million bench-takeover slow-down bench-isolation bench-api load-test-setup dockerbuild chaos chaos-soak fuzz \
+	bench-million bench-takeover slow-down bench-isolation bench-api load-test load-test-setup dockerbuild chaos chaos-soak fuzz \
 	fuzz-responses lock clean
 
 help: ## this list
@@ -63,11 +63,12 @@ docs: $(VENV)/test ## build the documentation site into .state/docs, strictly
 	@echo "== documentation"
 	@exec $(BIN)/python -m documentation
 
-# Three files at a time, as tests/harness/file_order.py orders and distributes them: while some wait, others compute.
+# Six files at a time, as tests/harness/file_order.py orders and distributes them: while some wait, others compute. A file
+# that starts processes computes for a third of its time, so three would leave one of two cores idle.
 # `+` shows the output at once, in spite of --output-sync. What the tests start is not to be a part of this make.
 pytest: $(VENV)/test
 	@echo "== pytest"
-	+@exec env -u MAKEFLAGS -u MAKELEVEL $(BIN)/python -m stack run -- $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	+@exec env -u MAKEFLAGS -u MAKELEVEL $(BIN)/python -m stack run -- $(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 up: $(VENV)/runtime ## Kafka, Redis and Postgres to play with, in the background (BROKERS=1|3)
 	@exec $(BIN)/python -m stack up --detach --brokers $(BROKERS)
@@ -106,6 +107,11 @@ bench-takeover: $(VENV)/test ## how long a subscription stalls when its ingest s
 
 slow-down: $(VENV)/test ## draw the picture of docs/explanation/pacing.md anew, from a run of two minutes
 	@exec $(BIN)/webhookd-load-test slow-down
+
+# The duration reaches the command as it is: make and the shell do not read what is in it.
+load-test: export SCENARIO ?= seed
+load-test: $(VENV)/test ## a whole scenario, with a report: load-test/scenarios (SCENARIO=seed DURATION=20m)
+	@$(call without_error_line,$(BIN)/webhookd-load-test run "$$SCENARIO" $(if $(value DURATION),--duration "$$DURATION"))
 
 load-test-setup: $(VENV)/test ## all that the load test needs: environment, programs, Kafka's jars
 	@echo "== the environment is in $(VENV), with the command $(BIN)/webhookd-load-test"

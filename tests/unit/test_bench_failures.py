@@ -11,11 +11,11 @@ from webhookd_load_test.benchmarks.cases.attempts import Attempts, run_cases
 from webhookd_load_test.benchmarks.cases.bench_case import CaseFailedError, check_all, check_order, row_of
 from webhookd_load_test.benchmarks.cases.result_table import Row, print_table
 from webhookd_load_test.benchmarks.cases.workers_case import Workers
-from webhookd_load_test.benchmarks.rig.process_usage import Usage
+from webhookd_load_test.process_usage import Usage
 
 
 def usage(at: float) -> Usage:
-    return Usage(at=at, cpu_s={"ingest": at}, resident_bytes={"ingest": 1, "worker": 1})
+    return Usage(at=at, cpu_s={"ingest": at}, resident_bytes={"ingest": 1, "worker": 1}, pids={})
 
 
 def row(requests: int, elapsed_s: float = 2.0) -> Row:

@@ -13,8 +13,8 @@ from webhookd_load_test.benchmarks.kafka.trickle import Trickle
 from webhookd_load_test.benchmarks.rig.checking_receiver import CheckingReceiver
 from webhookd_load_test.benchmarks.rig.command_end import end_with
 from webhookd_load_test.benchmarks.rig.pipeline import Pipeline
-from webhookd_load_test.benchmarks.rig.process_usage import wait_until
 from webhookd_load_test.benchmarks.rig.rig import Rig
+from webhookd_load_test.process_usage import wait_until
 
 PER_TOPIC = 10
 SETTLE_S = 60.0

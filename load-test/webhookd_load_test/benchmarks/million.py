@@ -13,8 +13,8 @@ from webhookd_load_test.benchmarks.kafka.topic_offsets import TopicOffsets, rece
 from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.rig.command_end import end_with
 from webhookd_load_test.benchmarks.rig.pipeline import Pipeline
-from webhookd_load_test.benchmarks.rig.process_usage import wait_until
 from webhookd_load_test.benchmarks.rig.rig import Rig
+from webhookd_load_test.process_usage import wait_until
 
 TOPIC, PARTITIONS = "million", 4
 RUN_TIMEOUT_S = 240.0

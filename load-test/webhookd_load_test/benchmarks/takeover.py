@@ -20,8 +20,8 @@ from webhookd_load_test.benchmarks.kafka.trickle import Trickle
 from webhookd_load_test.benchmarks.rig.checking_receiver import CheckingReceiver
 from webhookd_load_test.benchmarks.rig.command_end import end_with
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
-from webhookd_load_test.benchmarks.rig.process_usage import wait_until
 from webhookd_load_test.benchmarks.rig.rig import Rig
+from webhookd_load_test.process_usage import wait_until
 
 TOPIC, PARTITIONS, PER_S = "takeover", 4, 20.0
 ASSIGNED = '"event":"partitions_assigned"'

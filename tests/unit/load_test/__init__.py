@@ -1,1 +1,1 @@
-"""The load test's own parts, without services."""
+"""Tests of the load test that need nothing."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from webhookd_load_test.benchmarks.cases.bench_case import START_TIMEOUT_S, WARM_UP_S, Bench, require, row_of
 from webhookd_load_test.benchmarks.cases.result_table import Row
 from webhookd_load_test.benchmarks.rig.pipeline import Pipeline
-from webhookd_load_test.benchmarks.rig.process_usage import Usage, wait_until
+from webhookd_load_test.process_usage import Usage, wait_until
 
 BACKLOG_TOPIC = "backlog"
 BACKLOG_PARTITIONS = 4

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from webhookd_load_test.benchmarks.cases.result_table import Row
 from webhookd_load_test.benchmarks.rig.checking_receiver import CheckingReceiver
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
-from webhookd_load_test.benchmarks.rig.process_usage import Usage
 from webhookd_load_test.benchmarks.rig.rig import Rig
+from webhookd_load_test.process_usage import Usage
 
 WARM_UP_S = 1.5
 """From the first request on: the size of deliveries adapts to the endpoint within two or three of them."""

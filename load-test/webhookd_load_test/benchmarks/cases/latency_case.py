@@ -19,7 +19,7 @@ from webhookd_load_test.benchmarks.cases.result_table import Row
 from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.kafka.trickle import Trickle
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
-from webhookd_load_test.benchmarks.rig.process_usage import wait_until
+from webhookd_load_test.process_usage import wait_until
 
 
 def latency(bench: Bench) -> list[Row]:

@@ -8,7 +8,7 @@ from webhookd_load_test.benchmarks.cases.bench_case import SHORT_TIMEOUT_S, STAR
 from webhookd_load_test.benchmarks.cases.result_table import Row
 from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.kafka.trickle import Trickle
-from webhookd_load_test.benchmarks.rig.process_usage import wait_until
+from webhookd_load_test.process_usage import wait_until
 
 PRODUCER_LINGER_MS = 5.0
 """The default of Kafka's own producer; without it a sparse trickle costs the broker a core."""

@@ -18,7 +18,7 @@ from webhookd_load_test.benchmarks.cases.result_table import Row
 from webhookd_load_test.benchmarks.kafka.backlog import backlog
 from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.rig.checking_receiver import CheckingReceiver
-from webhookd_load_test.benchmarks.rig.process_usage import wait_until
+from webhookd_load_test.process_usage import wait_until
 
 THREADS, DELAY_S = 16, 0.2
 LANES, SHORT_LANES, SHORT_EACH = 96, 8, 10

@@ -4,7 +4,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from webhookd_load_test.benchmarks.rig.process_usage import usage
+from webhookd_load_test.process_usage import usage
 
 WARM_UP_S = 0.5
 

@@ -20,8 +20,8 @@ from webhookd_load_test.benchmarks.isolation_rows.healthy_p99 import MAX_RATIO, 
 from webhookd_load_test.benchmarks.kafka.backlog import backlog
 from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.kafka.trickle import Trickle
-from webhookd_load_test.benchmarks.rig.process_usage import wait_until
 from webhookd_load_test.benchmarks.rig.rig import Rig
+from webhookd_load_test.process_usage import wait_until
 
 HEALTHY, HEALTHY_PER_S = 10, 10.0
 """Subscriptions with a topic each, and records a second to each."""

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable
 
 from stack.child import Child
-from webhookd_load_test.benchmarks.rig.process_usage import Roots, Usage, usage
+from webhookd_load_test.process_usage import Roots, Usage, usage
 
 STOP_TIMEOUT_S = 45.0
 

@@ -29,8 +29,8 @@ from webhookd_load_test.benchmarks.rig.checking_receiver import (
 )
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
 from webhookd_load_test.benchmarks.rig.pipeline import STOP_TIMEOUT_S, Pipeline
-from webhookd_load_test.benchmarks.rig.process_usage import Roots
 from webhookd_load_test.benchmarks.rig.subscription_document import document
+from webhookd_load_test.process_usage import Roots
 
 UNAVAILABLE = Retry(
     total=None,

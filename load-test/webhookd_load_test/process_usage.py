@@ -16,6 +16,7 @@ Roots = Mapping[str, Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class _Process:
+    pid: int
     parent: int
     cpu_s: float
     resident_bytes: int
@@ -28,6 +29,8 @@ class Usage:
     at: float
     cpu_s: Mapping[str, float]
     resident_bytes: Mapping[str, int]
+    pids: Mapping[str, Sequence[int]]
+    """All processes of each name, children included."""
 
 
 def usage(roots: Roots) -> Usage:
@@ -38,6 +41,7 @@ def usage(roots: Roots) -> Usage:
         at=time.monotonic(),
         cpu_s={name: sum(p.cpu_s for p in tree) for name, tree in trees.items()},
         resident_bytes={name: sum(p.resident_bytes for p in tree) for name, tree in trees.items()},
+        pids={name: [p.pid for p in tree] for name, tree in trees.items()},
     )
 
 
@@ -58,7 +62,8 @@ def _processes() -> Iterator[tuple[int, _Process]]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         cpu_s = (int(fields[11]) + int(fields[12])) / TICKS_PER_S
-        yield int(path.parent.name), _Process(int(fields[1]), cpu_s, int(fields[21]) * PAGE_BYTES)
+        pid = int(path.parent.name)
+        yield pid, _Process(pid, int(fields[1]), cpu_s, int(fields[21]) * PAGE_BYTES)
 
 
 def _process_tree(pids: Iterable[int], table: Mapping[int, _Process]) -> list[_Process]:

@@ -1,0 +1,1 @@
+"""The processes of the load test, with real files, sockets and services."""
