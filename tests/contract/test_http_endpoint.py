@@ -49,10 +49,10 @@ def connected(endpoint: HttpEndpoint) -> socket.socket:
 
 def received(sock: socket.socket, length: int) -> bytes:
     """So many bytes, or fewer when the endpoint closes."""
-    got = b""
+    got = bytearray()
     while len(got) < length and (piece := sock.recv(length - len(got))):
         got += piece
-    return got
+    return bytes(got)
 
 
 def rest_of(sock: socket.socket) -> bytes:
@@ -97,6 +97,14 @@ def test_a_request_may_arrive_byte_by_byte(echoing: HttpEndpoint) -> None:
 def test_a_body_may_be_large_in_both_directions(echoing: HttpEndpoint) -> None:
     body = b"0123456789" * 1_000_000
     assert response_to(echoing, body) == (200, body)
+
+
+def test_a_request_waits_for_the_rest_of_a_large_answer(echoing: HttpEndpoint) -> None:
+    body = b"0123456789" * 1_000_000
+    with connected(echoing) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body + POST)
+        sent = echoed("/", body) + ECHOED_POST
+        assert received(sock, len(sent)) == sent
 
 
 def test_a_body_may_come_in_chunks(echoing: HttpEndpoint) -> None:
@@ -394,4 +402,5 @@ def test_a_connection_without_requests_is_closed(blocking: bool) -> None:
         waiting.sendall(POST)
         idle.sendall(POST[:10])
         assert rest_of(idle) == b""
-        assert rest_of(waiting) == OK_RESPONSE
+        assert received(waiting, len(OK_RESPONSE)) == OK_RESPONSE
+        assert rest_of(waiting) == b""

@@ -58,9 +58,9 @@ def test_table_is_printed_without_a_unit(capsys: pytest.CaptureFixture[str]) -> 
     assert "not known" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("fault", ["missing", "rewinds", "duplicates"])
+@pytest.mark.parametrize("fault", ["missing", "out_of_order", "duplicates"])
 def test_order_that_is_not_kept_fails_by_name(fault: str) -> None:
-    seen = {"missing": 0, "rewinds": 0, "duplicates": 0, "records": 3, "received_ends": {"/ t 0": [5, 8]}}
+    seen = {"missing": 0, "out_of_order": 0, "duplicates": 0, "records": 3, "received_ends": {"/ t 0": [5, 8]}}
     check_order("that case", seen)
     check_all("that case", seen, 3)
     with pytest.raises(CaseFailedError, match="that case: "):

@@ -101,10 +101,11 @@ class Million:
                 all_committed = self._all_committed(id_)
             seen = receiver.report()
         whole = received(seen) == self._ends and not seen["missing"]
-        once = not seen["duplicates"] and not seen["rewinds"]
+        once = not seen["duplicates"] and not seen["out_of_order"]
         findings = (
             f"{seen['records']:,} records in {seen['requests']:,} requests; {seen['missing']} gaps, "
-            f"{seen['duplicates']:,} duplicates, {seen['rewinds']} steps back; {self._commit_text(all_committed)}"
+            f"{seen['duplicates']:,} duplicates, {seen['out_of_order']} out of order; "
+            f"{self._commit_text(all_committed)}"
         )
         return self._proof(name, all_committed and whole and (once or duplicates), began, findings)
 

@@ -137,12 +137,12 @@ def row_of(name: str, start: Usage, end: Usage, counts: tuple[int, int], goal: t
 
 def order(seen: Mapping[str, Any]) -> str:
     """A checking receiver's report on the order, as text."""
-    return f"{seen['missing']} gaps, {seen['rewinds']} out of order, {seen['duplicates']} duplicates"
+    return f"{seen['missing']} gaps, {seen['out_of_order']} out of order, {seen['duplicates']} duplicates"
 
 
 def check_order(name: str, seen: Mapping[str, Any], *, gaps: bool = False) -> None:
     """Raises CaseFailedError when records arrived out of order, twice or not at all, although no process was killed."""
-    faults = seen["rewinds"] + seen["duplicates"] + (0 if gaps else seen["missing"])
+    faults = seen["out_of_order"] + seen["duplicates"] + (0 if gaps else seen["missing"])
     require(not faults, f"{name}: {order(seen)}")
 
 

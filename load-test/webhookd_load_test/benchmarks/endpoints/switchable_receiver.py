@@ -6,19 +6,18 @@ path              response
 /half/N           500 when the first record is from an odd partition, else 200
 """
 
-import asyncio
 import re
-import threading
 import time
 from collections import defaultdict
 from types import TracebackType
 from typing import Self
 
+from webhookd.testing.http_endpoint import Answer, HttpEndpoint, ReceivedRequest
+from webhookd.testing.http_exchange import Misbehaviour
+
 SENT = re.compile(rb'"sent_ns":"0*([1-9]\d*)"')
-LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 PARTITION = re.compile(rb'"partition":(\d+)')
-REFUSAL = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+OK, REFUSAL, HANGING = Answer(), Answer(status=500), Answer(misbehaviour=Misbehaviour.HANG)
 
 
 class SwitchableReceiver:
@@ -26,65 +25,37 @@ class SwitchableReceiver:
 
     def __init__(self) -> None:
         self.hanging = False
-        self.port = 0
         self._late_ms: list[float] = []
         self.refused: set[int] = set()
         self.arrivals: defaultdict[str, list[float]] = defaultdict(list)
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="receiver", daemon=True)
+        self._endpoint = HttpEndpoint(self._answer)
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
+        self._endpoint.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._endpoint.__exit__(kind, error, trace)
 
     def url(self, path: str) -> str:
         """The URL of a path."""
-        return f"http://127.0.0.1:{self.port}/{path}"
+        return f"{self._endpoint.url}/{path}"
 
     def take_latencies_ms(self) -> list[float]:
         """The latencies of the records at the healthy endpoints since the last call."""
         taken, self._late_ms = self._late_ms, []
         return taken
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024))
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        self._loop.run_forever()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while await self._answer(reader, writer):
-                pass
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = LENGTH.search(head)
-        body = await reader.readexactly(int(length[1]) if length else 0)
-        path = head.split(b" ", 2)[1].decode()
+    def _answer(self, request: ReceivedRequest) -> Answer:
+        path, body = request.path, request.body
         self.arrivals[path].append(time.monotonic())
         if path.startswith("/switchable") and self.hanging:
-            await reader.read()  # until the client gives up
-            return False
+            return HANGING
         if path.startswith("/healthy"):
-            now_ns = time.time_ns()
-            self._late_ms.extend((now_ns - int(sent)) / 1e6 for sent in SENT.findall(body))
-        writer.write(REFUSAL if path.startswith("/half") and self._refuses(body) else OK)
-        await writer.drain()
-        return True
+            self._late_ms.extend((request.received_ns - int(sent)) / 1e6 for sent in SENT.findall(body))
+        return REFUSAL if path.startswith("/half") and self._refuses(body) else OK
 
     def _refuses(self, body: bytes) -> bool:
         found = PARTITION.search(body)
