@@ -1,0 +1,1 @@
+"""The load test as its users start it: processes, signals and exit codes."""
