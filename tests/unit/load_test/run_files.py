@@ -72,7 +72,7 @@ class Run:
 
     def write(self, path: Path) -> RunFolder:
         """Write all files of the folder."""
-        path.mkdir(exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
         folder = RunFolder(path)
         with folder.records.open("w", newline="") as file:
             writer = csv.writer(file)
