@@ -10,6 +10,10 @@ DECADES = 9
 """How many decades a logarithmic axis has at most; what is below is drawn at its lower end."""
 
 
+LEAST = 1e-12
+"""What is less is as good as 0: floating point has no room for its steps."""
+
+
 class Axis(NamedTuple):
     """Where an axis begins and ends, and the values of its marks."""
 
@@ -19,7 +23,7 @@ class Axis(NamedTuple):
 
 
 def step(high: float, most: int, *, whole: bool = False) -> float:
-    """The least of 1, 2, 5 × 10^n that leaves at most so many steps between 0 and `high`, which is above 0.
+    """The least of 1, 2, 5 × 10^n that leaves at most so many steps between 0 and `high`, which is not below LEAST.
 
     `whole` steps are at least 1: half a record does not exist.
     """
@@ -30,7 +34,7 @@ def step(high: float, most: int, *, whole: bool = False) -> float:
 
 def linear(high: float, most: int, *, whole: bool = False) -> Axis:
     """An axis from 0 to the first mark that is not below `high`, with at most `most` + 1 marks; 0 to 1 for nothing."""
-    if not high > 0:
+    if not high >= LEAST:
         return Axis(0.0, 1.0, [0.0, 1.0])
     size = step(high, most, whole=whole)
     marks = [number * size for number in range(math.ceil(high / size * (1 - 1e-9)) + 1)]
@@ -38,7 +42,7 @@ def linear(high: float, most: int, *, whole: bool = False) -> Axis:
 
 
 def logarithmic(low: float, high: float, most: int) -> Axis:
-    """An axis around `low` and `high`, which are above 0, from one to another of 1, 2, 5 × 10^n.
+    """An axis around `low` and `high`, which are not below LEAST, from one to another of 1, 2, 5 × 10^n.
 
     All of these are marks, or the powers of ten alone, or some of those, so that there are at most `most`.
     """

@@ -83,7 +83,7 @@ def _dense(plot: Plot) -> bool:
 
 
 def _value_axis(plot: Plot) -> axis_ticks.Axis:
-    positive = [value for value in plot.values if value > 0]
+    positive = [value for value in plot.values if value >= axis_ticks.LEAST]
     if plot.logarithmic and positive:
         return axis_ticks.logarithmic(min(positive), max(positive), LOGARITHMIC_Y_MARKS)
     return axis_ticks.linear(max(plot.values), Y_MARKS, whole=plot.whole)

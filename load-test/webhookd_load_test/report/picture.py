@@ -14,8 +14,8 @@ APPEARANCES: dict[Appearance, int] = {"dark": 0, "light": 1}
 """The browser's own numbers of `prefers-color-scheme`."""
 
 LASTS_AT_MOST_S = 60.0
-ROOM_PX = 200
-"""What the browser takes of the window's height for itself, at most."""
+LOW_PX = 200
+"""The window's height while the page is measured: below that of any report."""
 
 MEASURE = "<script>document.documentElement.dataset.height = document.documentElement.scrollHeight</script>"
 HEIGHT = re.compile(r'data-height="(\d+)"')
@@ -45,7 +45,7 @@ def take_picture(report: Path, picture: Path, *, appearance: Appearance = "light
         command = [
             program,
             "--headless",
-            "--no-sandbox",
+            "--no-sandbox",  # it does not start as root with one, and the page is our own, without a script
             "--hide-scrollbars",
             f"--user-data-dir={scratch}/profile",
             f"--blink-settings=preferredColorScheme={APPEARANCES[appearance]}",
@@ -59,7 +59,7 @@ def take_picture(report: Path, picture: Path, *, appearance: Appearance = "light
 
 
 def _height_px(command: list[str], page: Path, width_px: int) -> int:
-    found = HEIGHT.search(_run([*command, f"--window-size={width_px},{ROOM_PX}", "--dump-dom", page.as_uri()]))
+    found = HEIGHT.search(_run([*command, f"--window-size={width_px},{LOW_PX}", "--dump-dom", page.as_uri()]))
     if found is None:
         raise NoPictureError(f"{command[0]} has not loaded the report")
     return int(found[1])

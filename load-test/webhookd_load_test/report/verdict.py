@@ -55,7 +55,7 @@ def verdict(data: RunData) -> Verdict:
 
 def _interruption(facts: RunFacts | None) -> Iterator[str]:
     if facts is not None and not facts.complete:
-        yield f"The run did not reach its end: {facts.reason or 'it was interrupted, or still runs'}."
+        yield f"The run did not reach its end: {facts.reason.rstrip('.') or 'it was interrupted, or still runs'}."
 
 
 def _standing(data: RunData, notices: list[str]) -> Standing:

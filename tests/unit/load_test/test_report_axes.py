@@ -3,18 +3,20 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhookd_load_test.report import axis_ticks
 from webhookd_load_test.report.axis_scale import Scale, spans_decades
 from webhookd_load_test.report.thinning import COLUMN_PX, enveloped, thinned
 
+PROPERTY = settings(max_examples=100, derandomize=True, database=None, deadline=None)
 SIZES = st.floats(min_value=1e-9, max_value=1e15)
 MOST = st.integers(min_value=1, max_value=12)
 PIXELS = st.lists(st.tuples(st.floats(0, 300), st.floats(0, 200))).map(sorted)
 
 
+@PROPERTY
 @given(high=SIZES, most=MOST)
 def test_linear_axis_holds_its_values_with_few_even_marks(high: float, most: int) -> None:
     axis = axis_ticks.linear(high, most)
@@ -27,6 +29,7 @@ def test_linear_axis_holds_its_values_with_few_even_marks(high: float, most: int
     assert min(abs(mantissa - nice) for nice in (1, 2, 5, 10)) < 1e-5
 
 
+@PROPERTY
 @given(high=SIZES, most=MOST)
 def test_marks_of_whole_numbers_are_whole(high: float, most: int) -> None:
     assert all(mark == round(mark) for mark in axis_ticks.linear(high, most, whole=True).marks)
@@ -36,6 +39,7 @@ def test_axis_of_nothing_is_one_high() -> None:
     assert axis_ticks.linear(0, 5) == (0, 1, [0, 1])
 
 
+@PROPERTY
 @given(ends=st.tuples(SIZES, SIZES).map(sorted), most=st.integers(min_value=3, max_value=12))
 def test_logarithmic_axis_holds_its_values_with_few_marks(ends: list[float], most: int) -> None:
     low, high = ends
@@ -54,6 +58,7 @@ def test_logarithmic_axis_of_some_decades_has_their_powers() -> None:
     assert axis.marks == pytest.approx([100, 1000, 10_000])
 
 
+@PROPERTY
 @given(end_s=st.floats(min_value=1, max_value=1e8), most=MOST)
 def test_times_begin_at_0_and_do_not_go_beyond_the_end(end_s: float, most: int) -> None:
     marks = axis_ticks.times(end_s, most)
@@ -67,6 +72,7 @@ def test_times_count_as_people_do(end_s: float, step_s: float) -> None:
     assert axis_ticks.times(end_s, 10)[1] == step_s
 
 
+@PROPERTY
 @given(value=st.floats(), logarithmic=st.booleans())
 def test_scale_never_leaves_its_axis(value: float, logarithmic: bool) -> None:
     scale = Scale(low=0.5, high=90.0, begin=200, end=20, logarithmic=logarithmic)
@@ -84,6 +90,7 @@ def test_decades_are_spanned_by_values_above_0() -> None:
     assert not spans_decades([0, 0], factor=50)
 
 
+@PROPERTY
 @given(pixels=PIXELS)
 def test_thinning_keeps_the_ends_and_every_spike(pixels: list[tuple[float, float]]) -> None:
     kept = list(thinned(pixels))
@@ -95,6 +102,7 @@ def test_thinning_keeps_the_ends_and_every_spike(pixels: list[tuple[float, float
         assert (before[0], min(before), max(before), before[-1]) == (after[0], min(after), max(after), after[-1])
 
 
+@PROPERTY
 @given(pixels=PIXELS)
 def test_envelope_holds_every_point(pixels: list[tuple[float, float]]) -> None:
     found = list(enveloped(pixels))

@@ -5,7 +5,7 @@ import re
 from itertools import combinations, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhookd_load_test.report import number_format
@@ -19,6 +19,7 @@ from webhookd_load_test.run_folder.facts import Event
 from webhookd_load_test.run_folder.result import Second
 from webhookd_load_test.run_folder.samples import ProcessSample, Sample
 
+PROPERTY = settings(max_examples=100, derandomize=True, database=None, deadline=None)
 SECOND_NS = 1_000_000_000
 CANVASES = pytest.mark.parametrize("canvas", [WIDE, NARROW], ids=lambda canvas: canvas.name)
 VALUES = st.floats(min_value=0, max_value=1e15)
@@ -44,8 +45,15 @@ def numbers(drawn: Drawing) -> list[float]:
 @pytest.mark.parametrize("logarithmic", [False, True])
 @pytest.mark.parametrize(
     "points",
-    [[(0.0, 0.0)], [(5.0, 7.0)], [(0.0, 0.0), (9.0, 0.0)], [(0.0, 3.0), (9.0, 3.0)], [(2.0, 1e-300), (3.0, 1e15)]],
-    ids=["zero", "one point", "zeros", "constant", "far apart"],
+    [
+        [(0.0, 0.0)],
+        [(5.0, 7.0)],
+        [(0.0, 0.0), (9.0, 0.0)],
+        [(0.0, 3.0), (9.0, 3.0)],
+        [(2.0, 1e-300), (3.0, 1e15)],
+        [(0.0, 5e-324)],
+    ],
+    ids=["zero", "one point", "zeros", "constant", "far apart", "denormal"],
 )
 def test_degenerate_data_is_drawn_with_finite_numbers(
     canvas: Canvas, logarithmic: bool, points: list[tuple[float, float]]
@@ -55,6 +63,7 @@ def test_degenerate_data_is_drawn_with_finite_numbers(
     assert all(map(math.isfinite, numbers(drawn)))
 
 
+@PROPERTY
 @given(values=st.lists(VALUES, min_size=1, max_size=400), logarithmic=st.booleans(), noisy=st.booleans())
 def test_all_data_is_drawn_inside_of_its_canvas(values: list[float], logarithmic: bool, noisy: bool) -> None:
     series = Series("s", [list(map(tuple, enumerate(values)))])  # type: ignore[arg-type]  # pairs
@@ -89,6 +98,7 @@ def test_an_average_has_its_values_around_it() -> None:
     assert not drawing(plot(noise), NARROW, float(DENSE), []).lines[0].envelope
 
 
+@PROPERTY
 @given(wanted=st.lists(st.floats(20, 180), max_size=8))
 def test_names_are_apart_and_inside(wanted: list[float]) -> None:
     found = spread(wanted, 14, 20, 180)
@@ -102,6 +112,7 @@ def events(times_s: list[float], text: str = "broker 2 killed") -> list[Event]:
 
 
 @CANVASES
+@PROPERTY
 @given(times_s=TIMES)
 def test_badges_never_touch_and_name_every_event(canvas: Canvas, times_s: list[float]) -> None:
     found = badges(marks(events(times_s), 0), canvas, 4000.0)
@@ -115,6 +126,7 @@ def test_badges_never_touch_and_name_every_event(canvas: Canvas, times_s: list[f
 
 
 @CANVASES
+@PROPERTY
 @given(times_s=TIMES, text=st.text(min_size=1, max_size=200))
 def test_labels_never_touch_and_stay_inside(canvas: Canvas, times_s: list[float], text: str) -> None:
     strip = event_strip(marks(events(times_s, text), 0), canvas, 4000.0)
