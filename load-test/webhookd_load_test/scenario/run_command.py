@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from requests import RequestException
 
 from command.kafka_options import connection_of, kafka_options
 from stack.errors import NotStarted
@@ -16,15 +17,19 @@ from webhookd.errors import WebhookdError
 from webhookd.kafka_properties import KafkaProperties
 from webhookd_load_test.cluster import timeline_check
 from webhookd_load_test.cluster.timeline_check import UnusableTimelineError
+from webhookd_load_test.cluster.timeline_thread import TimelineFailed
+from webhookd_load_test.receiver.receiver_child import ReceiverFailedError
 from webhookd_load_test.records.duration import Duration
+from webhookd_load_test.records.topics import TopicsNotCreatedError
 from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.scenario import scenario_file
 from webhookd_load_test.scenario.conclusion import conclude
+from webhookd_load_test.scenario.group_offsets import KafkaSilentError
 from webhookd_load_test.scenario.own_stack import OwnStack
 from webhookd_load_test.scenario.preparation import Preparation
 from webhookd_load_test.scenario.run_display import RunDisplay
 from webhookd_load_test.scenario.running_stack import RunningStack, UnusableTargetError, refuse_steps
-from webhookd_load_test.scenario.scenario_file import Scenario, UnusableScenarioError
+from webhookd_load_test.scenario.scenario_file import Scenario, Stack, UnusableScenarioError
 from webhookd_load_test.scenario.scenario_run import ScenarioRun
 from webhookd_load_test.scenario.target import Target
 
@@ -33,6 +38,17 @@ RUNS = Path(".state", "load-test")
 
 ASK_KAFKA_S = 10.0
 MILLISECONDS = 1000
+KNOWN = (
+    KafkaSilentError,
+    NotStarted,
+    ReceiverFailedError,
+    RequestException,
+    TimelineFailed,
+    TopicsNotCreatedError,
+    UnusableTargetError,
+    WebhookdError,
+)
+"""What can end a run early without a fault of the load test: each message says what to mend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +123,8 @@ def _run(scenario: Scenario, folder: RunFolder, existing: Existing | None, recei
     interrupted = 0
     with RunDisplay(scenario.load.rows) as display:
         try:
+            if existing is not None and scenario.stack != Stack(receivers=scenario.stack.receivers):
+                display.say("not used: what the scenario says of [stack], since this stack is there already")
             with _target(scenario, folder, existing) as target:
                 preparation = Preparation(
                     scenario, folder, target, display, headroom=headroom, receiver_url=receiver_url
@@ -114,7 +132,7 @@ def _run(scenario: Scenario, folder: RunFolder, existing: Existing | None, recei
                 ScenarioRun(scenario, folder, target, display).run(preparation)
         except Interrupted as signal:
             interrupted = signal.exit_code
-        except (NotStarted, UnusableTargetError, WebhookdError) as error:
+        except KNOWN as error:
             display.say(f"the run ended early: {error}")
         code = conclude(folder, scenario.bounds, display)
     return interrupted or code

@@ -80,7 +80,9 @@ class ScenarioRun:
         timeline = self._timeline()
         exits.callback(self._end_timeline, timeline)
         timeline.begin(began_ns)
-        publisher.run(threading.Event())
+        summary = publisher.run(threading.Event())
+        if summary.failure:
+            self.facts.reason = f"the producer ended: {summary.failure}"
         self.facts.published_ns = time.time_ns()
         self._note("everything is published")
         timeline.finish()
@@ -112,15 +114,14 @@ class ScenarioRun:
     def _drain(self, offsets: GroupOffsets) -> None:
         """Wait until every group has committed everything; says so when the bound ends first."""
         deadline = time.monotonic() + self._scenario.bounds.drain_s
-        waiting = [one.id for one in self.facts.subscriptions]
-        while waiting and time.monotonic() < deadline:
-            waiting = behind(offsets, waiting, lambda: time.monotonic() < deadline)
-            if waiting:
-                time.sleep(DRAIN_POLL_S)
+        waiting = dict.fromkeys((one.id for one in self.facts.subscriptions), "")
+        while (waiting := behind(offsets, waiting)) and time.monotonic() < deadline:
+            time.sleep(DRAIN_POLL_S)
         if waiting:
+            id_, why = next(iter(waiting.items()))
             self.facts.reason = (
                 f"{len(waiting)} of {len(self.facts.subscriptions)} subscriptions had not committed everything "
-                f"{self._scenario.bounds.drain_s:g} s after the last record"
+                f"{self._scenario.bounds.drain_s:g} s after the last record; {id_}: {why}"
             )
         self._note("everything is committed" if not waiting else self.facts.reason)
 
