@@ -102,10 +102,12 @@ def run(  # noqa: PLR0913 - one for each option
     and the scenario's name if not given. The exit code is 0 when nothing was lost and no bound was missed, else 1.
     """
     chosen = _scenario(scenario, None if duration is None else duration / MILLISECONDS)
+    if api is not None and bootstrap_servers is None:
+        raise click.UsageError("--api needs --bootstrap-servers: the Kafka that this webhookd reads")
+    if api is None and (bootstrap_servers or kafka_config or kafka_config_file or receiver_url):
+        raise click.UsageError("--bootstrap-servers needs --api, as --kafka-config and --receiver-url do")
     existing = None
-    if api is not None:
-        if bootstrap_servers is None:
-            raise click.UsageError("--api needs --bootstrap-servers: the Kafka that this webhookd reads")
+    if api is not None and bootstrap_servers is not None:
         existing = Existing(
             api=api,
             key=key,
