@@ -20,7 +20,7 @@ def end_with(measure: Callable[[], int]) -> NoReturn:
     """Run a benchmark, and end the process with the exit code that it returns. Use it on the main thread.
 
     Ctrl-C, SIGTERM and SIGHUP leave the benchmark as an exception, so that it stops what it has started, and end the
-    process with 128 + the signal's number. A service that cannot be started, or that fails, is one line and exit code 1.
+    process with 128 + the signal's number. A service that cannot be started or fails is one line and exit code 1.
     """
     raise_on_signals()
     try:
