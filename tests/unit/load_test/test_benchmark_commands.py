@@ -7,11 +7,13 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+import requests
 from click.testing import CliRunner
 
 from stack.errors import NotStarted
 from stack.signals import SIGNALS, Interrupted
 from webhookd_load_test.benchmarks.rig.command_end import end_with
+from webhookd_load_test.benchmarks.rig.log_folder import LOGS
 from webhookd_load_test.main import MODULES, main
 
 BENCHMARKS = [name for name, module in MODULES.items() if ".benchmarks." in module]
@@ -74,7 +76,15 @@ def test_benchmark_ends_with_its_exit_code(measure: Callable[[], int], code: int
 
 
 @pytest.mark.usefixtures("_own_handlers")
-def test_service_that_cannot_be_started_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        end_with(raising(NotStarted("needs nginx: apt-get install nginx")))
-    assert capsys.readouterr().err == "needs nginx: apt-get install nginx\n"
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (NotStarted("needs nginx: apt-get install nginx"), "needs nginx: apt-get install nginx\n"),
+        (requests.HTTPError("503 Server Error"), f"FAILED 503 Server Error; see {LOGS}\n"),
+    ],
+    ids=["not started", "failed"],
+)
+def test_failure_is_one_line(error: Exception, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        end_with(raising(error))
+    assert (ended.value.code, capsys.readouterr().err) == (1, line)

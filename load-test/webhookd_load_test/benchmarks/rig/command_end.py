@@ -5,22 +5,31 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import click
+import requests
+from confluent_kafka import KafkaException
 
 from stack.errors import NotStarted
 from stack.signals import Interrupted, raise_on_signals
+from webhookd_load_test.benchmarks.rig.log_folder import LOGS
+
+FAILURES = (KafkaException, TimeoutError, requests.RequestException)
+"""What a benchmark cannot go on without: the broker, webhookd's API, a state that is reached in time."""
 
 
 def end_with(measure: Callable[[], int]) -> NoReturn:
     """Run a benchmark, and end the process with the exit code that it returns. Use it on the main thread.
 
     Ctrl-C, SIGTERM and SIGHUP leave the benchmark as an exception, so that it stops what it has started, and end the
-    process with 128 + the signal's number. A service that cannot be started is one line, and exit code 1.
+    process with 128 + the signal's number. A service that cannot be started or fails is one line and exit code 1.
     """
     raise_on_signals()
     try:
         code = measure()
     except NotStarted as reason:
         click.echo(str(reason), err=True)
+        code = 1
+    except FAILURES as error:
+        click.echo(f"FAILED {error}; see {LOGS}", err=True)
         code = 1
     except Interrupted as interrupted:
         code = interrupted.exit_code
