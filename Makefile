@@ -17,10 +17,11 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 without_error_line = trap : INT; $(1) || { code=$$?; test $$code -eq 130 || exit $$code; }
 
 .PHONY: help demo play test check format lint types imports docs reference picture pytest up service down bench bench-idle \
-	bench-million bench-takeover slow-down bench-isolation bench-api chaos chaos-soak fuzz fuzz-responses lock clean
+	bench-million bench-takeover slow-down bench-isolation bench-api load-test load-test-setup dockerbuild chaos chaos-soak fuzz \
+	fuzz-responses lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/runtime ## deliver a topic of orders to three subscriptions, in this one process (SECONDS=10)
 	@$(call without_error_line,$(BIN)/webhookd demo --seconds $(SECONDS))
@@ -62,11 +63,12 @@ docs: $(VENV)/test ## build the documentation site into .state/docs, strictly
 	@echo "== documentation"
 	@exec $(BIN)/python -m documentation
 
-# Three files at a time, as tests/harness/file_order.py orders and distributes them: while some wait, others compute.
+# Six files at a time, as tests/harness/file_order.py orders and distributes them: while some wait, others compute. A file
+# that starts processes computes for a third of its time, so three would leave one of two cores idle.
 # `+` shows the output at once, in spite of --output-sync. What the tests start is not to be a part of this make.
 pytest: $(VENV)/test
 	@echo "== pytest"
-	+@exec env -u MAKEFLAGS -u MAKELEVEL $(BIN)/python -m stack run -- $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	+@exec env -u MAKEFLAGS -u MAKELEVEL $(BIN)/python -m stack run -- $(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 up: $(VENV)/runtime ## Kafka, Redis and Postgres to play with, in the background (BROKERS=1|3)
 	@exec $(BIN)/python -m stack up --detach --brokers $(BROKERS)
@@ -82,32 +84,43 @@ picture: $(VENV)/runtime ## draw README's pictures anew, from a run of the demo 
 	@$(BIN)/python -m documentation.demo_picture
 	@exec $(BIN)/python -m documentation.play_picture
 
-# The scripts in load-test/ use the checkout's own packages, the stack included.
-LOAD_TEST = PYTHONPATH=$(CURDIR) $(BIN)/python load-test
-
-bench: $(VENV)/test ## the benchmark table (CASES="batch-1 filter"; load-test/bench.py)
-	@exec env $(LOAD_TEST)/bench.py $(CASES)
+bench: $(VENV)/test ## the benchmark table (CASES="batch-1 filter")
+	@exec $(BIN)/webhookd-load-test bench $(CASES)
 
 bench-idle: $(VENV)/test ## what a thousand idle subscriptions cost
-	@exec env $(LOAD_TEST)/idle.py
+	@exec $(BIN)/webhookd-load-test idle
 
 bench-million: $(VENV)/test ## a million records arrive: all, in order, also when a worker is killed
-	@exec env $(LOAD_TEST)/million.py
+	@exec $(BIN)/webhookd-load-test million
 
 bench-api: $(VENV)/test ## how long lists and statuses take with 10,000 subscriptions and a million activity rows
-	@exec env $(LOAD_TEST)/api_latency.py
+	@exec $(BIN)/webhookd-load-test api-latency
 
 # Every scenario on one stack of its own (tests/chaos); the table and every process' log stay in .state/chaos.
 CHAOS = $(BIN)/python -m pytest tests/chaos --basetemp=.state/chaos/run $(if $(SEED),--seed $(SEED))
 
 bench-isolation: $(VENV)/test ## what other subscriptions cost ten healthy ones (ROWS="hang start held" RUNS=5)
-	@exec env $(LOAD_TEST)/isolation.py --runs $(RUNS) $(ROWS)
+	@exec $(BIN)/webhookd-load-test isolation --runs $(RUNS) $(ROWS)
 
 bench-takeover: $(VENV)/test ## how long a subscription stalls when its ingest starts, stops or dies
-	@exec env $(LOAD_TEST)/takeover.py
+	@exec $(BIN)/webhookd-load-test takeover
 
 slow-down: $(VENV)/test ## draw the picture of docs/explanation/pacing.md anew, from a run of two minutes
-	@exec env $(LOAD_TEST)/slow_down.py
+	@exec $(BIN)/webhookd-load-test slow-down
+
+# The duration reaches the command as it is: make and the shell do not read what is in it.
+load-test: export SCENARIO ?= seed
+load-test: $(VENV)/test ## a whole scenario, with a report: load-test/scenarios (SCENARIO=seed DURATION=20m)
+	@$(call without_error_line,$(BIN)/webhookd-load-test run "$$SCENARIO" $(if $(value DURATION),--duration "$$DURATION"))
+
+load-test-setup: $(VENV)/test ## all that the load test needs: environment, programs, Kafka's jars
+	@echo "== the environment is in $(VENV), with the command $(BIN)/webhookd-load-test"
+	@exec $(BIN)/python -m stack setup
+
+dockerbuild: ## build the image `webhookd`, with which every process of docker-compose.yml runs
+	@command -v docker >/dev/null || { echo "make dockerbuild needs docker, which is not installed"; exit 1; }
+	@docker version >/dev/null 2>&1 || { echo "make dockerbuild needs Docker's daemon, which does not answer"; exit 1; }
+	@exec docker build --tag webhookd .
 
 chaos: $(VENV)/test ## nothing is lost and nothing is stuck, whatever dies: a table of scenarios (SEED=n)
 	@mkdir -p .state/chaos

@@ -1,6 +1,8 @@
 """Help of commands that fits any width: examples and lists of commands are wrapped, and nothing is cut off."""
 
+import ast
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,6 +12,13 @@ Examples = Sequence[tuple[str, str]]
 
 WHOLE = 1000
 """A limit of characters for a summary that none of them reaches."""
+
+
+def summary_in_source(file: Path, function: str) -> str:
+    """Return the first sentence of a command's docstring without importing its module, which can take a second."""
+    nodes = ast.parse(file.read_text(encoding="utf-8")).body
+    found = next(node for node in nodes if isinstance(node, ast.FunctionDef) and node.name == function)
+    return click.Command(function, help=ast.get_docstring(found)).get_short_help_str(WHOLE)
 
 
 class HelpCommand(click.Command):

@@ -1,6 +1,5 @@
 """The command `webhookd`: the group of all commands."""
 
-import ast
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from command.help_text import WHOLE, HelpGroup
+from command.help_text import HelpGroup, summary_in_source
 from command.shutdown_signals import end_before_start, quiet_interrupt
 from webhookd import __version__
 from webhookd.errors import UnusableSetting
@@ -83,10 +82,7 @@ class Commands(HelpGroup):
     def summary(self, ctx: click.Context, name: str) -> str:
         """Return the first sentence of the command's docstring, from the source: to import all takes two seconds."""
         del ctx
-        file = PACKAGES.joinpath(*MODULES[name].split(".")).with_suffix(".py")
-        nodes = ast.parse(file.read_text(encoding="utf-8")).body
-        function = next(node for node in nodes if isinstance(node, ast.FunctionDef) and node.name == name)
-        return click.Command(name, help=ast.get_docstring(function)).get_short_help_str(WHOLE)
+        return summary_in_source(PACKAGES.joinpath(*MODULES[name].split(".")).with_suffix(".py"), name)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands and options that begin with the text, without importing any command."""

@@ -1,6 +1,7 @@
 """`webhookd receive`: an HTTP endpoint on loopback that prints and checks the requests that it gets, to try it out."""
 
 import json
+import os
 import threading
 import time
 
@@ -81,8 +82,8 @@ def receive(
     try:
         answer = ReceiverAnswer(status=status, delay_s=delay, retry_after_s=retry_after, consents=not no_consent)
         receiver = Receiver(port, answer, check, screen)
-    except OSError as error:
-        raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from None
+    except OSError as error:  # its own text has the address a second time
+        raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: {os.strerror(error.errno or 0)}") from None
     with receiver.endpoint:
         screen.show(f"listening on {receiver.endpoint.url}, answering {receiver.answer}; Ctrl-C ends it")
         signals.wait()

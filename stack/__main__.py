@@ -1,10 +1,10 @@
-"""The command line: `python -m stack up [--brokers 3] [--detach]`, `down`, `service`, `play`, `run -- command…`."""
+"""The command line: `python -m stack up [--brokers 3] [--detach]`, `down`, `service`, `play`, `setup`, `run -- …`."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from stack import command_run, dev_stack, procfile
+from stack import command_run, dev_stack, preparation, procfile
 from stack.play import session
 
 
@@ -22,6 +22,8 @@ def main() -> int:
             return procfile.run()
         case "play":
             return session.run(arguments.state)
+        case "setup":
+            return preparation.run()
         case _:
             return command_run.run(arguments.command)
 
@@ -40,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     play.add_argument(
         "--state", type=Path, default=Path(".state", "play"), help="a folder that one play at a time owns"
     )
+    actions.add_parser("setup", help="install and fetch what the load test's services need, and say what was there")
     run = actions.add_parser("run", help="start services, run a command, and stop the services when it ends")
     run.add_argument("command", nargs="+", help="the command, after --")
     return parser

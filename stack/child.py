@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from stack import lasting_thread
 from stack.errors import NotStarted
 
 PARENT_DEATH = Path(__file__).with_name("parent_death.py")
@@ -17,10 +18,7 @@ STOP_TIMEOUT_S = 10.0
 
 
 class Child:
-    """A running command in a process group of its own, so that Ctrl-C reaches only this process, which stops it.
-
-    Start it from the main thread: the kernel sends the parent-death signal when the thread that forked has ended.
-    """
+    """A running command in a process group of its own, so that Ctrl-C reaches only this process, which stops it."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log_file: Path | None, stop_signal: signal.Signals) -> None:
         self._process = process
@@ -112,7 +110,7 @@ def spawn(
 ) -> Child:
     """Start a command. With a log file it writes there and runs in that directory, else in this process' directory.
 
-    Without a log file it writes to `output` if given.
+    Without a log file it writes to `output` if given. Any thread can start it, and may end before it.
     The kernel sends it `parent_death_signal` when this process dies: SIGKILL, unless it has to end its own children.
     """
     wrapped_command = [
@@ -127,13 +125,15 @@ def spawn(
     ]
     with contextlib.ExitStack() as files:
         output = files.enter_context(log_file.open("ab")) if log_file else output
-        process = subprocess.Popen(
-            wrapped_command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT if output else None,
-            cwd=log_file.parent if log_file else None,
-            env=environment,
-            process_group=0,
+        process = lasting_thread.call(
+            lambda: subprocess.Popen(
+                wrapped_command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT if output else None,
+                cwd=log_file.parent if log_file else None,
+                env=environment,
+                process_group=0,
+            )
         )
     return Child(process, log_file, stop_signal)

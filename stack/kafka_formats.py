@@ -1,6 +1,6 @@
 """Formatted storage of Kafka's nodes: made once in a checkout by Kafka's own tool, then copied.
 
-It depends on Kafka's version, the id of the cluster and that of the node, and not on the settings or the ports.
+It depends on Kafka's version, the id of the cluster and that of the node, and not on settings, ports or roles.
 """
 
 import contextlib

@@ -1,8 +1,14 @@
 """The command `webhookd-load-test`: the group of all commands."""
 
 from importlib import import_module
+from pathlib import Path
 
 import click
+
+from command.help_text import HelpGroup, summary_in_source
+from command.shutdown_signals import quiet_interrupt
+
+PACKAGES = Path(__file__).resolve().parents[1]
 
 MODULES = {
     "csv-generate": "webhookd_load_test.records.generate_command",
@@ -24,7 +30,7 @@ MODULES = {
 """The module of each command. It defines the click command under the name of the command, with underscores."""
 
 
-class Commands(click.Group):
+class Commands(HelpGroup):
     """Imports only the module of the command that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -37,8 +43,19 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in MODULES:
             return None
-        found: click.Command = getattr(import_module(MODULES[cmd_name]), cmd_name.replace("-", "_"))
+        with quiet_interrupt():
+            found: click.Command = getattr(import_module(MODULES[cmd_name]), _function(cmd_name))
         return found
+
+    def summary(self, ctx: click.Context, name: str) -> str:
+        """Return the first sentence of the command's docstring, from the source: to import all takes seconds."""
+        del ctx
+        file = PACKAGES.joinpath(*MODULES[name].split(".")).with_suffix(".py")
+        return summary_in_source(file, _function(name))
+
+
+def _function(name: str) -> str:
+    return name.replace("-", "_")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

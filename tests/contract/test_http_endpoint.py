@@ -49,10 +49,10 @@ def connected(endpoint: HttpEndpoint) -> socket.socket:
 
 def received(sock: socket.socket, length: int) -> bytes:
     """So many bytes, or fewer when the endpoint closes."""
-    got = b""
+    got = bytearray()
     while len(got) < length and (piece := sock.recv(length - len(got))):
         got += piece
-    return got
+    return bytes(got)
 
 
 def rest_of(sock: socket.socket) -> bytes:
@@ -97,6 +97,14 @@ def test_a_request_may_arrive_byte_by_byte(echoing: HttpEndpoint) -> None:
 def test_a_body_may_be_large_in_both_directions(echoing: HttpEndpoint) -> None:
     body = b"0123456789" * 1_000_000
     assert response_to(echoing, body) == (200, body)
+
+
+def test_a_request_waits_for_the_rest_of_a_large_answer(echoing: HttpEndpoint) -> None:
+    body = b"0123456789" * 1_000_000
+    with connected(echoing) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body + POST)
+        sent = echoed("/", body) + ECHOED_POST
+        assert received(sock, len(sent)) == sent
 
 
 def test_a_body_may_come_in_chunks(echoing: HttpEndpoint) -> None:
@@ -294,6 +302,14 @@ def test_endpoints_may_share_a_port() -> None:
         assert response_to(one) == (200, b"a")
 
 
+def test_a_shared_port_is_shared_again_after_a_refusal() -> None:
+    with HttpEndpoint(echo, reuse_port=True) as one, HttpEndpoint(echo, port=one.port, reuse_port=True):
+        one.refuse_connections()
+        assert response_to(one) == (200, b"")  # the other one answers
+        one.accept_connections()
+        assert response_to(one) == (200, b"")
+
+
 def test_stop_closes_open_connections(echoing: HttpEndpoint) -> None:
     with connected(echoing) as idle, connected(echoing) as partial:
         partial.sendall(POST[:30])
@@ -377,6 +393,31 @@ def test_run_serves_on_the_calling_thread_until_another_stops_it() -> None:
     assert threads == [threading.current_thread()]
 
 
+def test_run_raises_the_error_of_the_handler() -> None:
+    def fail(_request: ReceivedRequest) -> Answer:
+        endpoint.stop()
+        raise LookupError("as the test says")
+
+    endpoint = HttpEndpoint(fail)
+    with connected(endpoint) as sock:
+        sock.sendall(POST)
+        with pytest.raises(LookupError, match="as the test says"):
+            endpoint.run()
+        assert rest_of(sock) == b""
+
+
+def test_errors_of_the_handler_go_where_they_are_wanted(blocking: bool) -> None:
+    error, errors = LookupError("as the test says"), list[Exception]()
+
+    def fail(_request: ReceivedRequest) -> Answer:
+        raise error
+
+    with HttpEndpoint(fail, blocking=blocking, on_error=errors.append) as endpoint, connected(endpoint) as sock:
+        sock.sendall(POST)
+        assert rest_of(sock) == b""
+    assert errors == [error]
+
+
 def test_an_endpoint_that_never_ran_closes_its_port() -> None:
     endpoint = HttpEndpoint(echo)
     endpoint.stop()
@@ -394,4 +435,5 @@ def test_a_connection_without_requests_is_closed(blocking: bool) -> None:
         waiting.sendall(POST)
         idle.sendall(POST[:10])
         assert rest_of(idle) == b""
-        assert rest_of(waiting) == OK_RESPONSE
+        assert received(waiting, len(OK_RESPONSE)) == OK_RESPONSE
+        assert rest_of(waiting) == b""

@@ -75,6 +75,7 @@ class HttpConnection:
     def resume(self, answer: Answer) -> None:
         """Give the answer that comes later, and go on with what has arrived meanwhile."""
         if not self.closed:
+            self.active_at = time.monotonic()
             self._answer(answer)
             self._serve()
 
@@ -118,6 +119,7 @@ class HttpConnection:
 
     def _give_late(self, answer: Answer) -> None:
         if not self.closed:
+            self.active_at = time.monotonic()
             self._give(answer)
             self._serve()
 

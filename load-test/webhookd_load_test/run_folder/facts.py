@@ -9,7 +9,10 @@ EventKind = Literal["broker", "process", "receiver", "run"]
 
 
 class RunSubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A subscription of the run. Each has a path of its own at the receiver, so that `path` identifies it."""
+    """A subscription of the run. Each has a path of its own at the receiver, so that `path` identifies it.
+
+    `faulty`: its endpoint fails on purpose, so that the bound of stalls does not hold for it.
+    """
 
     id: str
     name: str
@@ -17,6 +20,7 @@ class RunSubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     topics: list[str]
     filters: list[str] = []
     batch: int = 1
+    faulty: bool = False
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

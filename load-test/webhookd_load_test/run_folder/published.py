@@ -18,4 +18,8 @@ CREATE TABLE IF NOT EXISTS published (
     sent_ns INTEGER NOT NULL,   -- when it was handed to the producer
     acknowledged_ns INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS source (         -- one row: the CSV file that this is about
+    digest TEXT NOT NULL,       -- SHA-256 of its bytes
+    rows INTEGER NOT NULL
+);
 """

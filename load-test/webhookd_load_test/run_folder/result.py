@@ -1,8 +1,11 @@
 """The result of a comparison, as JSON: for each subscription what is missing, what came again, and how late."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
+
+DeviationKind = Literal["unexpected", "place", "key", "value"]
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,6 +29,21 @@ class Disorder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`partition` or `key`."""
 
 
+class Deviation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A delivery that should have been another one, with the place that it named.
+
+    unexpected  the subscription does not want the record, or nobody published it
+    place       not the topic, partition or offset that Kafka acknowledged
+    key, value  not what was published
+    """
+
+    kind: DeviationKind
+    number: int | None
+    topic: str
+    partition: int
+    offset: int
+
+
 class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Milliseconds from the append of a record to its first delivery."""
 
@@ -43,7 +61,14 @@ class SubscriptionResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     `expected` are the distinct records that it wants, `delivered` those of them that arrived. `unexpected` arrived
     although its filters drop them, or nobody published them. `duplicates` are deliveries of a record after its first.
-    `longest_stall_s` is the longest time in which one lane (a partition) had a record and none arrived.
+    `disorders` are first deliveries after that of a later record of the partition; `key_disorders` are those of them
+    in which the later record had the same key. `longest_stall_s` is the longest time in which one lane (a partition)
+    had a record and none arrived.
+
+    `undecided` are records that its filters cannot judge, or that are not JSON: webhookd delivers none of them.
+    `unacknowledged` were delivered although Kafka had not acknowledged them, as after the end of a producer; that is no
+    fault. `wrong_places`, `wrong_keys` and `wrong_values` are deliveries. `refused` are the requests that the receiver
+    did not answer with 2xx.
     """
 
     id: str
@@ -60,6 +85,14 @@ class SubscriptionResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     longest_stall_lane: str
     missing: list[Missing] = []
     disorder: list[Disorder] = []
+    key_disorders: int = 0
+    undecided: int = 0
+    unacknowledged: int = 0
+    wrong_places: int = 0
+    wrong_keys: int = 0
+    wrong_values: int = 0
+    refused: int = 0
+    deviations: list[Deviation] = []
 
 
 LISTED = 100
@@ -71,6 +104,8 @@ class Second(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     at_s: int
     published: int = 0
     received: int = 0
+    """Records that were delivered, duplicates included."""
+
     duplicates: int = 0
     refused: int = 0
     """Requests that the receiver did not answer with 2xx."""
@@ -94,6 +129,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The result of a run. `passed` is the verdict; `faults` says in a sentence each why not.
 
     `latency` is that of all subscriptions together. Throughput is in deliveries a second, from the first to the last.
+    `partial`: the run was interrupted, so that what is lost may only be late. `latency_from_publish` is from the moment
+    at which a record was handed to the producer. `elsewhere` are records of the run that were delivered to paths of no
+    subscription.
     """
 
     passed: bool
@@ -103,6 +141,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     latency: Latency | None
     throughput_per_s: float
     seconds: list[Second] = []
+    partial: bool = False
+    latency_from_publish: Latency | None = None
+    elsewhere: int = 0
 
 
 def write(file: Path, result: Result) -> None:

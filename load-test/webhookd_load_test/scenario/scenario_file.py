@@ -1,6 +1,7 @@
 """A scenario: a TOML file that says what is published, who subscribes, how the endpoint behaves, and what happens."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from msgspec import Meta
 
 from webhookd_load_test.cluster.timeline import Step
 from webhookd_load_test.receiver.faults import Fault
+from webhookd_load_test.run_folder.bounds import Bounds
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 """The scenarios of this checkout; each is named for its file."""
@@ -30,7 +32,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     duration_s: Annotated[float, Meta(gt=0)]
     topics: Count = 1
     partitions: Count = 4
-    payload_bytes: Annotated[int, Meta(ge=64)] = 300
+    payload_bytes: Annotated[int, Meta(ge=128)] = 300
     keys: Count = 1000
     skew: Annotated[float, Meta(ge=0)] = 0.0
     seed: int = 1
@@ -64,22 +66,6 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Environment variables of webhookd's processes."""
 
 
-class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the run must hold, apart from losing nothing and keeping the order.
-
-    drain_s         how long after the last record everything must have arrived and been committed
-    duplicates      how many records may arrive again in all; None: any number
-    stall_s         the longest time in which a lane had a record and none arrived; None: any. Only for subscriptions
-                    whose endpoint does not fail
-    flat_memory     whether memory and descriptors of webhookd's processes must not grow
-    """
-
-    drain_s: Annotated[float, Meta(gt=0)] = 120.0
-    duplicates: int | None = None
-    stall_s: float | None = None
-    flat_memory: bool = False
-
-
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole scenario; `name` is that of its file."""
 
@@ -111,3 +97,27 @@ def find(name_or_file: str) -> Path:
         return file
     names = ", ".join(sorted(one.stem for one in SCENARIOS.glob("*.toml")))
     raise UnusableScenarioError(f"no scenario {name_or_file!r}; there are: {names}")
+
+
+def as_text(scenario: Scenario) -> dict[str, str]:
+    """All settings of a scenario by their dotted names, for people; those of lists with their position."""
+    return dict(_flat("", msgspec.to_builtins(scenario)))
+
+
+def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}" if name else str(key), inner)
+    elif isinstance(value, list) and value:
+        for number, inner in enumerate(value):
+            yield from _flat(f"{name}[{number}]", inner)
+    else:
+        yield name, "none" if value is None or value in ([], {}, "") else str(value)
+
+
+def lasting(scenario: Scenario, duration_s: float) -> Scenario:
+    """The scenario at the same rate for another time. Its timeline stays as it is."""
+    rows = max(1, round(scenario.load.rows * duration_s / scenario.load.duration_s))
+    return msgspec.structs.replace(
+        scenario, load=msgspec.structs.replace(scenario.load, rows=rows, duration_s=duration_s)
+    )

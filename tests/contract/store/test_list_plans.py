@@ -11,7 +11,6 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from tests.harness.databases import new_database
-from tests.harness.many_rows import fill
 from tests.harness.secret_keys import SECRET_KEYS
 from webhookd.flow.access.caller import ALL_TENANTS, Scope
 from webhookd.flow.control.administration import ONLINE
@@ -28,6 +27,7 @@ from webhookd.store import (
 from webhookd.store.database import Database
 from webhookd.store.engines import Bounds
 from webhookd.store.subscription_lists import ListFilters, ListStatus, Order, OrderColumn, PageRequest
+from webhookd_load_test.benchmarks.rig.many_rows import fill
 
 pytestmark = pytest.mark.postgres
 

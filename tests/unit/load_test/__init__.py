@@ -1,1 +1,1 @@
-"""The load test, without services: its files, faults, comparison and report."""
+"""Tests of the load test that need nothing."""

@@ -1,7 +1,7 @@
 """Prices of tree nodes: the steps and bytes that one evaluation of an expression takes, computed from its tree.
 
-A projection multiplies them by the number of its elements. The prices are measured (load-test/filter_cost.py), in steps
-of about 40 ns. Costs that depend on the values are charged during the evaluation.
+A projection multiplies them by the number of its elements. The prices are measured (webhookd-load-test filter-cost), in
+steps of about 40 ns. Costs that depend on the values are charged during the evaluation.
 """
 
 from dataclasses import dataclass

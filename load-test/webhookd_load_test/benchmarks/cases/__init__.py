@@ -1,0 +1,1 @@
+"""The cases of `bench`: what each sets up, measures and requires."""

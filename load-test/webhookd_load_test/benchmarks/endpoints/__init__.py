@@ -1,0 +1,1 @@
+"""The endpoints that the benchmarks deliver to, apart from nginx."""

@@ -1,0 +1,1 @@
+"""The topics of the benchmarks: created, filled with records, and asked for their offsets."""

@@ -1,0 +1,198 @@
+"""The rig of a load test: starts and stops Kafka, Redis, Postgres, nginx and the real commands."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import requests
+from redis import Redis
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+
+from stack.child import Child, spawn
+from stack.free_ports import free_ports
+from stack.kafka import KafkaOptions
+from stack.service_group import ServiceGroup
+from stack.waiting import until_ready
+from webhookd.store.secret_keys import generate
+from webhookd_load_test.benchmarks.rig.checking_receiver import (
+    ASK_TIMEOUT_S,
+    START_TIMEOUT_S,
+    CheckingReceiver,
+    checking_receiver,
+)
+from webhookd_load_test.benchmarks.rig.log_folder import LOGS
+from webhookd_load_test.benchmarks.rig.pipeline import STOP_TIMEOUT_S, Pipeline
+from webhookd_load_test.benchmarks.rig.subscription_document import document
+from webhookd_load_test.process_usage import Roots
+
+UNAVAILABLE = Retry(
+    total=None,
+    connect=0,
+    read=0,
+    other=0,
+    redirect=0,
+    status=5,
+    backoff_factor=0.5,
+    status_forcelist=[503],
+    allowed_methods=None,
+    raise_on_status=False,
+)
+"""A broker that is busy creating topics answers late; a request that got 503 can be repeated."""
+
+BROKER = KafkaOptions(heap_mb=1024, warmed_up=True)
+"""As a production broker runs: it shares the machine with what is measured."""
+
+NGINX_COUNT = re.compile(r"^ \d+ \d+ (\d+)", re.MULTILINE)
+
+
+class HasAddress(Protocol):
+    """A service, started by this process or by another one."""
+
+    @property
+    def address(self) -> str:
+        """The address that clients connect to."""
+
+
+class Rig:
+    """A context: the services, a migrated database and the API. Each `pipeline` starts ingest and workers.
+
+    Use it on the main thread.
+    """
+
+    def __init__(self, broker: KafkaOptions = BROKER) -> None:
+        self._broker = broker
+        self._exits = ExitStack()
+        self.services: Roots = {}
+        """The services' processes."""
+        self._asked_nginx = 0
+        self._api = f"127.0.0.1:{free_ports(1)[0]}"
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(LOGS, ignore_errors=True)
+        LOGS.mkdir(parents=True)
+        with ExitStack() as undo:
+            services = undo.enter_context(ServiceGroup())
+            self.environment = self._environment(self._start_services(services, undo))
+            self.command("migrate").must_succeed("webhookd migrate")
+            self.api = self.command("api")
+            undo.callback(self.api.stop, STOP_TIMEOUT_S)
+            until_ready("webhookd api", self._api_answers, [self.api], START_TIMEOUT_S)
+            self._exits = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
+
+    def _start_services(self, services: ServiceGroup, undo: ExitStack) -> str:
+        """Start the services; returns the URL of an empty database."""
+        del undo
+        self.kafka: HasAddress = (kafka := services.start_kafka(self._broker))
+        self.redis: HasAddress = (redis := services.start_redis())
+        postgres = services.start_postgres()
+        self.nginx = services.start_nginx()
+        services.wait_ready()
+        self.services = {
+            "kafka": kafka.pids,
+            "redis": [redis.child.pid],
+            "postgres": [postgres.child.pid],
+            "nginx": [self.nginx.child.pid],
+        }
+        return postgres.create_database("load_test")
+
+    @contextmanager
+    def pipeline(self, workers: int = 1, threads: int | None = None) -> Iterator[Pipeline]:
+        """Run one ingest and some worker processes; afterwards stop them and empty Redis."""
+        pipeline = Pipeline(self.command, workers, threads)
+        try:
+            yield pipeline
+        finally:
+            pipeline.stop()
+            with Redis.from_url(self.redis.address) as redis:
+                redis.flushdb()
+
+    @contextmanager
+    def receiver(self, delay_s: float = 0.0) -> Iterator[CheckingReceiver]:
+        """A checking receiver, which answers after `delay_s`."""
+        with checking_receiver(delay_s) as receiver:
+            yield receiver
+
+    @contextmanager
+    def subscription(self, url: str, topic: str, **parts: Any) -> Iterator[str]:  # noqa: ANN401 - a JSON document's parts
+        """Register a subscription over the API, and delete it at the end; see `document` for the parts."""
+        id_ = self.subscribe(url, topic, **parts)
+        try:
+            yield id_
+        finally:
+            self.unsubscribe(id_)
+
+    def subscribe(self, url: str, topic: str, **parts: Any) -> str:  # noqa: ANN401 - a JSON document's parts
+        """Register a subscription over the API; returns its id."""
+        with requests.Session() as session:
+            session.mount("http://", HTTPAdapter(max_retries=UNAVAILABLE))
+            answer = session.post(self._subscriptions, json=document(url, topic, **parts), timeout=ASK_TIMEOUT_S)
+        answer.raise_for_status()
+        return str(answer.json()["id"])
+
+    def unsubscribe(self, id_: str) -> None:
+        """Delete a subscription over the API."""
+        requests.delete(f"{self._subscriptions}/{id_}", timeout=ASK_TIMEOUT_S).raise_for_status()
+
+    @contextmanager
+    def policy(self, topic: str, **parts: Any) -> Iterator[None]:  # noqa: ANN401 - a JSON document's parts
+        """Store a policy that allows, over the API, and delete it at the end."""
+        policies = f"http://{self._api}/1/Policy"
+        document = {"topic": topic, "effect": "allow", **parts}
+        answer = requests.post(policies, json=document, timeout=ASK_TIMEOUT_S)
+        answer.raise_for_status()
+        try:
+            yield
+        finally:
+            requests.delete(f"{policies}/{answer.json()['id']}", timeout=ASK_TIMEOUT_S).raise_for_status()
+
+    def nginx_requests(self) -> int:
+        """How many requests nginx has received, without those for this count."""
+        said = requests.get(self.nginx.status_url, timeout=ASK_TIMEOUT_S).text
+        self._asked_nginx += 1
+        found = NGINX_COUNT.search(said)
+        if found is None:
+            raise ValueError(f"nginx returned no count: {said}")
+        return int(found[1]) - self._asked_nginx
+
+    @property
+    def _subscriptions(self) -> str:
+        return f"http://{self._api}/1/Subscription"
+
+    def _api_answers(self) -> bool:
+        try:
+            return requests.get(f"http://{self._api}/ready", timeout=ASK_TIMEOUT_S).ok
+        except requests.ConnectionError:
+            return False
+
+    def command(self, *arguments: str, log: str = "") -> Child:
+        """Start one of webhookd's commands as a process; its output goes to the log of that name."""
+        log_file = LOGS / f"{log or arguments[0]}.log"
+        command = [sys.executable, "-m", "command.main", *arguments]
+        return spawn(command, log_file=log_file, environment=self.environment, parent_death_signal=signal.SIGTERM)
+
+    def _environment(self, database_url: str) -> Mapping[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("WEBHOOKD_")}
+        return {
+            **inherited,
+            "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": self.kafka.address,
+            "WEBHOOKD_API_AUTH": "none",
+            "WEBHOOKD_REDIS_URL": self.redis.address,
+            "WEBHOOKD_DATABASE_URL": database_url,
+            "WEBHOOKD_SECRET_KEYS": generate(),
+            "WEBHOOKD_API_BIND": self._api,
+            "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
+            "WEBHOOKD_EGRESS_CA_FILE": str(self.nginx.certificate),
+        }

@@ -1,0 +1,61 @@
+"""Compares keys and values as JSON where their bytes are not the same."""
+
+import json
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+
+from webhookd_load_test.records.csv_file import read
+
+
+class _Unreadable(Enum):
+    NOT_JSON = "not JSON"
+
+
+def canonical(text: bytes) -> str | _Unreadable:
+    """One text for all that are the same JSON: neither the order of members counts, nor space between them."""
+    try:
+        return json.dumps(json.loads(text), sort_keys=True)
+    except (ValueError, RecursionError):
+        return _Unreadable.NOT_JSON
+
+
+def same_key(published: bytes | None, received: bytes | None) -> bool:
+    """Whether the JSON of the received key is the published text. No key is null."""
+    if received is None or received == b"null":
+        return published is None
+    if published is None:
+        return False
+    if received[1:-1] == published and published.isalnum():
+        return received[:1] == b'"' == received[-1:]
+    try:
+        return bool(json.loads(received) == published.decode())
+    except ValueError:
+        return False
+
+
+class DifferingValues:
+    """Values whose bytes differ from the published ones. Each takes some hundred bytes until it is judged."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, list[tuple[str | _Unreadable, Callable[[], None]]]] = {}
+
+    def add(self, number: int, value: bytes, differs: Callable[[], None]) -> None:
+        """Take a received value; `differs` is called by `judge` if it is not the same JSON."""
+        self._found.setdefault(number, []).append((canonical(value), differs))
+
+    def judge(self, csv: Path) -> None:
+        """Read the file again, if there is anything to judge. Blocks."""
+        if not self._found:
+            return
+        for number, record in enumerate(read(csv)):
+            for differs in self._differing(number, record.payload):
+                differs()
+
+    def _differing(self, number: int, payload: bytes) -> Iterator[Callable[[], None]]:
+        if (found := self._found.get(number)) is None:
+            return
+        published = canonical(payload)
+        for received, differs in found:
+            if received is _Unreadable.NOT_JSON or received != published:
+                yield differs

@@ -1,0 +1,71 @@
+"""Why a run has not passed, in a sentence for each reason."""
+
+from collections.abc import Iterator, Sequence
+
+from webhookd_load_test.compare.published_records import NANOSECONDS
+from webhookd_load_test.run_folder.bounds import Bounds
+from webhookd_load_test.run_folder.facts import RunFacts
+from webhookd_load_test.run_folder.result import SubscriptionResult
+
+NAMED = 3
+"""How many subscriptions a sentence names."""
+
+_FAULTS = {
+    "lost": "records are lost",
+    "unexpected": "deliveries were not expected",
+    "disorders": "records arrived after a later one of their partition",
+    "key_disorders": "records arrived after a later one of their key",
+    "wrong_places": "deliveries have another topic, partition or offset than Kafka acknowledged",
+    "wrong_keys": "deliveries have another key than was published",
+    "wrong_values": "deliveries have another value than was published",
+    "invalid_signatures": "requests have an invalid signature",
+}
+"""What may never happen, by the field of the result that counts it."""
+
+
+def faults_of(
+    subscriptions: Sequence[SubscriptionResult], facts: RunFacts, bounds: Bounds, elsewhere: int, last_ns: int
+) -> Iterator[str]:
+    """The reasons, the worst ones first. `last_ns` is when the last first delivery came; 0: nothing came."""
+    if not facts.complete:
+        yield f"partial: the run was interrupted{f' ({facts.reason})' if facts.reason else ''}"
+    if not any(one.expected for one in subscriptions):
+        yield "nothing was expected: no record that a subscription wants was acknowledged by Kafka"
+    for field, text in _FAULTS.items():
+        counts = [(one.name, count) for one in subscriptions if (count := getattr(one, field))]
+        if counts:
+            yield f"{sum(count for _, count in counts):,} {text}: {_named(counts)}"
+    if elsewhere:
+        yield f"{elsewhere:,} deliveries went to paths of no subscription"
+    yield from _beyond_bounds(subscriptions, facts, bounds, last_ns)
+
+
+def _beyond_bounds(
+    subscriptions: Sequence[SubscriptionResult], facts: RunFacts, bounds: Bounds, last_ns: int
+) -> Iterator[str]:
+    duplicates = sum(one.duplicates for one in subscriptions)
+    if bounds.duplicates is not None and duplicates > bounds.duplicates:
+        yield f"{duplicates:,} duplicates, more than the bound of {bounds.duplicates:,}"
+    if bounds.stall_s is not None:
+        yield from _stalled(subscriptions, {one.id for one in facts.subscriptions if one.faulty}, bounds.stall_s)
+    drained_s = (last_ns - facts.published_ns) / NANOSECONDS if last_ns and facts.published_ns else 0.0
+    if drained_s > bounds.drain_s:
+        yield f"the last record arrived {drained_s:.1f} s after the load, the bound is {bounds.drain_s:g} s"
+    if bounds.flat_memory:
+        yield from (f"not flat: {process}: {text}" for process, text in facts.flat.items())
+
+
+def _stalled(subscriptions: Sequence[SubscriptionResult], faulty: set[str], bound_s: float) -> Iterator[str]:
+    stalled = [one for one in subscriptions if one.longest_stall_s > bound_s and one.id not in faulty]
+    if stalled:
+        worst = max(stalled, key=lambda one: one.longest_stall_s)
+        yield (
+            f"{len(stalled):,} subscriptions had a lane that stood still for longer than {bound_s:g} s; the longest: "
+            f"{worst.longest_stall_s:.1f} s, {worst.longest_stall_lane} of {worst.name}"
+        )
+
+
+def _named(counts: Sequence[tuple[str, int]]) -> str:
+    shown = [f"{name} {count:,}" for name, count in counts[:NAMED]]
+    more = len(counts) - len(shown)
+    return ", ".join([*shown, *([f"and {more:,} more subscriptions"] if more else [])])

@@ -1,0 +1,117 @@
+"""The first that a reader sees: whether the run passed, what is not known of it, and its main figures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from webhookd_load_test.report import number_format
+from webhookd_load_test.report.run_data import RunData
+from webhookd_load_test.run_folder.facts import RunFacts
+from webhookd_load_test.run_folder.result import Result
+
+Standing = Literal["passed", "failed", "partial"]
+
+HEADLINES: dict[Standing, str] = {"passed": "Passed", "failed": "FAILED", "partial": "Partial"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure with its name. `wrong` ones are why the run failed."""
+
+    name: str
+    value: str
+    note: str = ""
+    wrong: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """`notices` say why the run is partial, `faults` why it failed."""
+
+    standing: Standing
+    sentence: str
+    notices: list[str]
+    faults: list[str]
+    figures: list[Figure]
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a word."""
+        return HEADLINES[self.standing]
+
+
+def verdict(data: RunData) -> Verdict:
+    """The verdict of a run."""
+    notices = [*_interruption(data.facts), *data.gaps]
+    standing = _standing(data, notices)
+    return Verdict(
+        standing=standing,
+        sentence=_sentence(data, standing),
+        notices=notices,
+        faults=data.result.faults if data.result else [],
+        figures=list(_figures(data.result) if data.result else _sampled_figures(data)),
+    )
+
+
+def _interruption(facts: RunFacts | None) -> Iterator[str]:
+    if facts is not None and not facts.complete:
+        yield f"The run did not reach its end: {facts.reason or 'it was interrupted, or still runs'}."
+
+
+def _standing(data: RunData, notices: list[str]) -> Standing:
+    if data.result is not None and not data.result.passed:
+        return "failed"
+    return "partial" if notices else "passed"
+
+
+def _sentence(data: RunData, standing: Standing) -> str:
+    if data.result is None:
+        return "What was measured until then is below. It says nothing about lost or repeated records."
+    if standing == "passed":
+        delivered = number_format.of(_total(data.result, "delivered"), "delivery", "deliveries")
+        return f"Nothing was lost and nothing overtook: {delivered} as expected."
+    if standing == "partial":
+        return "Nothing is wrong with what was compared, but not all of the run is known."
+    return f"{number_format.of(len(data.result.faults), 'fault')}. What is wrong is marked below."
+
+
+def _figures(result: Result) -> Iterator[Figure]:
+    lost, disorders = _total(result, "lost"), _total(result, "disorders")
+    yield Figure("Lost", number_format.count(lost), f"of {_total(result, 'expected'):,}", wrong=lost > 0)
+    duplicates = _total(result, "duplicates")
+    yield Figure("Duplicates", number_format.count(duplicates), _share(duplicates, _total(result, "delivered")))
+    yield Figure("Order violations", number_format.count(disorders), "partition or key", wrong=disorders > 0)
+    p50_ms, p99_ms = (result.latency.p50_ms, result.latency.p99_ms) if result.latency else (None, None)
+    yield Figure("Latency p50", number_format.milliseconds(p50_ms), "append to delivery")
+    yield Figure("Latency p99", number_format.milliseconds(p99_ms), "append to delivery")
+    yield Figure("Throughput", number_format.rate(result.throughput_per_s), "deliveries")
+    yield from _rare_figures(result)
+
+
+def _rare_figures(result: Result) -> Iterator[Figure]:
+    """Figures that are shown only when they are not 0."""
+    for name, field, note in (
+        ("Unexpected", "unexpected", "not wanted, or not published"),
+        ("Invalid signatures", "invalid_signatures", "of requests"),
+    ):
+        if number := _total(result, field):
+            yield Figure(name, number_format.count(number), note, wrong=True)
+    if number := result.publish.not_acknowledged:
+        yield Figure("Not acknowledged", number_format.count(number), "by Kafka")
+
+
+def _sampled_figures(data: RunData) -> Iterator[Figure]:
+    if not data.samples:
+        return
+    last = data.samples[-1]
+    yield Figure("Published", number_format.count(last.published), "until the last sample")
+    yield Figure("Delivered", number_format.count(last.received), "duplicates included")
+    yield Figure("Lag", number_format.count(last.lag), "at the last sample")
+
+
+def _total(result: Result, field: str) -> int:
+    return sum(getattr(one, field) for one in result.subscriptions)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{number_format.plain(100 * part / whole)} % of records" if whole and part else "re-sent records"

@@ -1,0 +1,138 @@
+"""A stack of a scenario's own: Kafka, Redis, Postgres, and webhookd's real processes."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Literal, Self
+
+import requests
+
+from stack.child import spawn
+from stack.free_ports import free_ports
+from stack.kafka import KafkaOptions
+from stack.kafka_changes import KafkaChanges
+from stack.kafka_jars import VERSION as KAFKA_VERSION
+from stack.service_group import ServiceGroup
+from stack.waiting import until_ready
+from webhookd.store.secret_keys import generate
+from webhookd_load_test.cluster.cluster_actions import ClusterActions
+from webhookd_load_test.cluster.service_processes import ServiceProcesses
+from webhookd_load_test.run_folder.paths import RunFolder
+from webhookd_load_test.run_folder.samples import ProcessSample
+from webhookd_load_test.scenario.process_sample import sampled
+from webhookd_load_test.scenario.scenario_file import Stack
+
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 45.0
+ASK_TIMEOUT_S = 10.0
+MOST_REPLICAS = 3
+
+
+class OwnStack:
+    """A context: the services run from its begin to its end, webhookd from `start_webhookd` on.
+
+    Use it on the main thread. Raises NotStarted when a program is missing or something does not start.
+    """
+
+    def __init__(self, stack: Stack, folder: RunFolder) -> None:
+        self._stack = stack
+        self._logs = folder.logs.resolve()
+        self._exits = ExitStack()
+        self._services: dict[str, list[int]] = {}
+        self._ingest: ServiceProcesses | None = None
+        self._workers: ServiceProcesses | None = None
+        self.api_url = f"http://127.0.0.1:{free_ports(1)[0]}"
+        self.api_key = ""
+        self.replication_factor = min(stack.brokers, MOST_REPLICAS)
+
+    def __enter__(self) -> Self:
+        """Start Kafka, Redis and Postgres."""
+        with ExitStack() as undo:
+            services = undo.enter_context(ServiceGroup())
+            self._kafka = services.start_kafka(KafkaOptions(brokers=self._stack.brokers))
+            redis = services.start_redis()
+            postgres = services.start_postgres()
+            services.wait_ready()
+            self._services = {"redis": [redis.child.pid], "postgres": [postgres.child.pid]}
+            self._environment = self._variables(redis.address, postgres.create_database("load_test"))
+            self._exits = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop everything: ingest first, so that workers deliver what it waits for."""
+        self._exits.close()
+
+    @property
+    def kafka(self) -> Mapping[str, str]:
+        """The properties of Kafka clients."""
+        return {"bootstrap.servers": self._kafka.address}
+
+    def start_webhookd(self) -> None:
+        """Migrate the database, and start the API, ingest and workers; blocks until the API reports that all work."""
+        spawn(
+            [sys.executable, "-m", "command.main", "migrate"],
+            log_file=self._logs / "migrate.log",
+            environment=self._environment,
+        ).must_succeed("webhookd migrate")
+        command = [sys.executable, "-m", "command.main", "api"]
+        api = spawn(
+            command,
+            log_file=self._logs / "api.log",
+            environment=self._environment,
+            parent_death_signal=signal.SIGTERM,
+        )
+        self._exits.callback(api.stop, STOP_TIMEOUT_S)
+        self._services["api"] = [api.pid]
+        self._workers = self._started("worker", self._stack.workers)
+        self._ingest = self._started("ingest", self._stack.ingest)
+        until_ready("webhookd", self._works, [api], START_TIMEOUT_S)
+
+    def versions(self) -> dict[str, str]:
+        """The version of the brokers."""
+        return {"Kafka": KAFKA_VERSION}
+
+    def processes(self) -> dict[str, ProcessSample]:
+        """The usage of every process of the stack, by the name of its log."""
+        of_kind = [processes.pids for processes in (self._ingest, self._workers) if processes is not None]
+        ours = {name: [pid] for pids in of_kind for name, pid in pids.items()}
+        return sampled({**ours, **self._services, "kafka": self._kafka.pids})
+
+    def actions(self, topics: Sequence[str], stopping: threading.Event) -> ClusterActions:
+        """What performs the steps of a timeline."""
+        changes = KafkaChanges(self._kafka, stopping=stopping)
+        return ClusterActions(changes, topics=topics, ingest=self._ingest, workers=self._workers)
+
+    def _started(self, name: Literal["ingest", "worker"], count: int) -> ServiceProcesses:
+        processes = ServiceProcesses(name, environment=self._environment, logs=self._logs)
+        self._exits.enter_context(processes)
+        processes.scale(count)
+        return processes
+
+    def _works(self) -> bool:
+        try:
+            health = requests.get(f"{self.api_url}/health", timeout=ASK_TIMEOUT_S).json()
+        except requests.RequestException:
+            return False
+        return health.get("status") != "degraded" and bool(health.get("workers"))
+
+    def _variables(self, redis_url: str, database_url: str) -> dict[str, str]:
+        """The environment of webhookd's processes; the scenario's settings win."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("WEBHOOKD_")}
+        return {
+            **inherited,
+            "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": self._kafka.address,
+            "WEBHOOKD_REDIS_URL": redis_url,
+            "WEBHOOKD_DATABASE_URL": database_url,
+            "WEBHOOKD_API_AUTH": "none",
+            "WEBHOOKD_API_BIND": self.api_url.removeprefix("http://"),
+            "WEBHOOKD_METRICS_BIND": "127.0.0.1:0",
+            "WEBHOOKD_SECRET_KEYS": generate(),
+            "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
+            **self._stack.settings,
+        }

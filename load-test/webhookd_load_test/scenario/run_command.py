@@ -1,0 +1,153 @@
+"""`webhookd-load-test run`: a whole scenario, on a stack of its own or on one that is already there."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from command.kafka_options import connection_of, kafka_options
+from stack.errors import NotStarted
+from stack.signals import Interrupted, raise_on_signals
+from webhookd.errors import WebhookdError
+from webhookd.kafka_properties import KafkaProperties
+from webhookd_load_test.cluster import timeline_check
+from webhookd_load_test.cluster.timeline_check import UnusableTimelineError
+from webhookd_load_test.records.duration import Duration
+from webhookd_load_test.run_folder.paths import RunFolder
+from webhookd_load_test.scenario import scenario_file
+from webhookd_load_test.scenario.conclusion import conclude
+from webhookd_load_test.scenario.own_stack import OwnStack
+from webhookd_load_test.scenario.preparation import Preparation
+from webhookd_load_test.scenario.run_display import RunDisplay
+from webhookd_load_test.scenario.running_stack import RunningStack, UnusableTargetError, refuse_steps
+from webhookd_load_test.scenario.scenario_file import Scenario, UnusableScenarioError
+from webhookd_load_test.scenario.scenario_run import ScenarioRun
+from webhookd_load_test.scenario.target import Target
+
+RUNS = Path(".state", "load-test")
+"""Where runs are kept, each in a folder with the name of its scenario."""
+
+ASK_KAFKA_S = 10.0
+MILLISECONDS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Existing:
+    """A stack that is already there, as the options name it."""
+
+    api: str
+    key: str
+    bootstrap_servers: str
+    kafka_config: KafkaProperties
+    kafka_config_file: Path | None
+
+    def target(self) -> RunningStack:
+        """The stack. Raises UnusableTargetError, KafkaUnavailable or UnusableSettings when it cannot be used."""
+        connection = connection_of(self.bootstrap_servers, self.kafka_config, self.kafka_config_file)
+        brokers = connection.admin({}).metadata(None, ASK_KAFKA_S).brokers
+        kafka = {**connection.properties, "bootstrap.servers": connection.bootstrap_servers}
+        return RunningStack(api_url=self.api, api_key=self.key, kafka=kafka, brokers=len(brokers))
+
+
+@click.command()
+@click.argument("scenario", default="seed")
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Where the run is kept.")
+@click.option("--duration", type=Duration(), help="How long it publishes, at the scenario's rate: 20m, 1h30m.")
+@click.option("--api", metavar="URL", help="Run against a webhookd that is there, through its API at this URL.")
+@click.option("--key", envvar="WEBHOOKD_API_KEY", default="", help="An API key; better in WEBHOOKD_API_KEY.")
+@click.option("--bootstrap-servers", metavar="HOST:PORT,…", help="The Kafka of the webhookd that is there.")
+@kafka_options
+@click.option(
+    "--receiver-url", default="", help="Where webhookd reaches the receiver, if not on this machine's loopback."
+)
+@click.option("--no-headroom", is_flag=True, help="Do not measure before how fast producer and receiver are alone.")
+def run(  # noqa: PLR0913 - one for each option
+    *,
+    scenario: str,
+    folder: Path | None,
+    duration: int | None,
+    api: str | None,
+    key: str,
+    bootstrap_servers: str | None,
+    kafka_config: KafkaProperties,
+    kafka_config_file: Path | None,
+    receiver_url: str,
+    no_headroom: bool,
+) -> None:
+    """Run SCENARIO, the name of a scenario or a file, and say whether everything arrived.
+
+    Without --api it starts Kafka, Redis, Postgres and webhookd of its own, and stops them at the end.
+
+    It leaves report.html, result.json and everything that was published and received in a folder, .state/load-test/
+    and the scenario's name if not given. The exit code is 0 when nothing was lost and no bound was missed, else 1.
+    """
+    chosen = _scenario(scenario, None if duration is None else duration / MILLISECONDS)
+    existing = None
+    if api is not None:
+        if bootstrap_servers is None:
+            raise click.UsageError("--api needs --bootstrap-servers: the Kafka that this webhookd reads")
+        existing = Existing(
+            api=api,
+            key=key,
+            bootstrap_servers=bootstrap_servers,
+            kafka_config=kafka_config,
+            kafka_config_file=kafka_config_file,
+        )
+    run_folder = _emptied(folder or RUNS / chosen.name)
+    sys.exit(_run(chosen, run_folder, existing, receiver_url, headroom=not no_headroom))
+
+
+def _run(scenario: Scenario, folder: RunFolder, existing: Existing | None, receiver_url: str, *, headroom: bool) -> int:
+    """Run, compare and report; returns the exit code."""
+    raise_on_signals()
+    interrupted = 0
+    with RunDisplay(scenario.load.rows) as display:
+        try:
+            with _target(scenario, folder, existing) as target:
+                preparation = Preparation(
+                    scenario, folder, target, display, headroom=headroom, receiver_url=receiver_url
+                )
+                ScenarioRun(scenario, folder, target, display).run(preparation)
+        except Interrupted as signal:
+            interrupted = signal.exit_code
+        except (NotStarted, UnusableTargetError, WebhookdError) as error:
+            display.say(f"the run ended early: {error}")
+        code = conclude(folder, scenario.bounds, display)
+    return interrupted or code
+
+
+@contextmanager
+def _target(scenario: Scenario, folder: RunFolder, existing: Existing | None) -> Iterator[Target]:
+    """What the scenario runs against."""
+    if existing is not None:
+        refuse_steps(scenario.timeline)
+        yield existing.target()
+        return
+    with OwnStack(scenario.stack, folder) as own:
+        yield own
+
+
+def _scenario(name: str, duration_s: float | None) -> Scenario:
+    try:
+        chosen = scenario_file.read(scenario_file.find(name))
+        timeline_check.check(
+            chosen.timeline, brokers=chosen.stack.brokers, ingest=chosen.stack.ingest, workers=chosen.stack.workers
+        )
+    except (UnusableScenarioError, UnusableTimelineError) as error:
+        raise click.ClickException(str(error)) from None
+    return chosen if duration_s is None else scenario_file.lasting(chosen, duration_s)
+
+
+def _emptied(path: Path) -> RunFolder:
+    """The folder, without the run that it had. A folder with other files is refused."""
+    folder = RunFolder(path)
+    if path.exists() and any(path.iterdir()) and not (folder.records.exists() or folder.facts.exists()):
+        raise click.ClickException(f"{path} has other files than those of a run: name another --folder")
+    if path.exists():
+        shutil.rmtree(path)
+    folder.logs.mkdir(parents=True)
+    return folder

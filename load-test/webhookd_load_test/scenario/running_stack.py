@@ -1,0 +1,74 @@
+"""A stack that is already there: webhookd at its API's URL, and its Kafka."""
+
+import threading
+from collections.abc import Mapping, Sequence
+
+import requests
+
+from stack.errors import ChangeRefused
+from webhookd_load_test.cluster.timeline import Step
+from webhookd_load_test.cluster.timeline_thread import Done
+from webhookd_load_test.run_folder.samples import ProcessSample
+
+ASK_TIMEOUT_S = 10.0
+MOST_REPLICAS = 3
+
+
+class UnusableTargetError(Exception):
+    """A stack that a scenario cannot run against; the message says why."""
+
+
+class NoActions:
+    """Performs nothing: refuse_steps has refused every step before."""
+
+    def perform(self, step: Step) -> Done:
+        """Raise ChangeRefused."""
+        raise ChangeRefused(f"{step.do}: this stack is not ours")
+
+
+class RunningStack:
+    """webhookd at `api_url`, whose ingest processes read the Kafka of these client properties.
+
+    Nothing of it is started, stopped or killed, and no process is measured. Raises UnusableTargetError when the API
+    does not answer.
+    """
+
+    def __init__(self, *, api_url: str, api_key: str, kafka: Mapping[str, str], brokers: int) -> None:
+        self.api_url = api_url.rstrip("/")
+        self.api_key = api_key
+        self.kafka = kafka
+        self.replication_factor = min(brokers, MOST_REPLICAS)
+        self._check()
+
+    def start_webhookd(self) -> None:
+        """Nothing: it runs."""
+
+    def versions(self) -> dict[str, str]:
+        """Where it is: it does not say which version it is."""
+        return {"stack": f"running at {self.api_url}"}
+
+    def processes(self) -> dict[str, ProcessSample]:
+        """None: its processes may be on any machine."""
+        return {}
+
+    def actions(self, topics: Sequence[str], stopping: threading.Event) -> NoActions:
+        """None: what runs elsewhere is neither killed nor scaled."""
+        del topics, stopping
+        return NoActions()
+
+    def _check(self) -> None:
+        try:
+            answer = requests.get(f"{self.api_url}/ready", timeout=ASK_TIMEOUT_S)
+        except requests.RequestException as error:
+            raise UnusableTargetError(f"--api {self.api_url} does not answer: {error}") from None
+        if not answer.ok:
+            raise UnusableTargetError(f"--api {self.api_url} is not ready: {answer.status_code} {answer.text.strip()}")
+
+
+def refuse_steps(steps: Sequence[Step]) -> None:
+    """Raise UnusableTargetError for a timeline with steps: what runs elsewhere must not be killed."""
+    if steps:
+        raise UnusableTargetError(
+            f"the scenario has a timeline ({steps[0].do} …), and only a stack of its own can be changed: "
+            "leave out --api, or choose a scenario without a timeline"
+        )

@@ -1,0 +1,1 @@
+"""Whole runs of the load test, on real services."""
