@@ -302,6 +302,14 @@ def test_endpoints_may_share_a_port() -> None:
         assert response_to(one) == (200, b"a")
 
 
+def test_a_shared_port_is_shared_again_after_a_refusal() -> None:
+    with HttpEndpoint(echo, reuse_port=True) as one, HttpEndpoint(echo, port=one.port, reuse_port=True):
+        one.refuse_connections()
+        assert response_to(one) == (200, b"")  # the other one answers
+        one.accept_connections()
+        assert response_to(one) == (200, b"")
+
+
 def test_stop_closes_open_connections(echoing: HttpEndpoint) -> None:
     with connected(echoing) as idle, connected(echoing) as partial:
         partial.sendall(POST[:30])
@@ -383,6 +391,31 @@ def test_run_serves_on_the_calling_thread_until_another_stops_it() -> None:
     endpoint.run()
     other.join()
     assert threads == [threading.current_thread()]
+
+
+def test_run_raises_the_error_of_the_handler() -> None:
+    def fail(_request: ReceivedRequest) -> Answer:
+        endpoint.stop()
+        raise LookupError("as the test says")
+
+    endpoint = HttpEndpoint(fail)
+    with connected(endpoint) as sock:
+        sock.sendall(POST)
+        with pytest.raises(LookupError, match="as the test says"):
+            endpoint.run()
+        assert rest_of(sock) == b""
+
+
+def test_errors_of_the_handler_go_where_they_are_wanted(blocking: bool) -> None:
+    error, errors = LookupError("as the test says"), list[Exception]()
+
+    def fail(_request: ReceivedRequest) -> Answer:
+        raise error
+
+    with HttpEndpoint(fail, blocking=blocking, on_error=errors.append) as endpoint, connected(endpoint) as sock:
+        sock.sendall(POST)
+        assert rest_of(sock) == b""
+    assert errors == [error]
 
 
 def test_an_endpoint_that_never_ran_closes_its_port() -> None:
