@@ -42,4 +42,4 @@ class Canvas:
 
 
 WIDE = Canvas(name="wide", width=880, height=216, left=72, right=118)
-NARROW = Canvas(name="narrow", width=344, height=196, left=58, right=10, x_marks=4)
+NARROW = Canvas(name="narrow", width=344, height=196, left=66, right=12, x_marks=4)

@@ -9,14 +9,14 @@ from webhookd_load_test.report.axis_scale import Scale
 from webhookd_load_test.report.canvas import Canvas
 from webhookd_load_test.report.event_marks import Badge, Mark, Span, badges, spans
 from webhookd_load_test.report.plot import Plot
-from webhookd_load_test.report.text_width import cut
+from webhookd_load_test.report.text_width import cut, width
 from webhookd_load_test.report.thinning import Column, Point, enveloped, thinned
 from webhookd_load_test.report.time_series import Series
 
 NAME_PX = 14.0
 """How far names at the ends of lines are apart."""
 
-NAME_FONT_PX = 12.0
+FONT_PX = 12.0
 SWATCH_PX = 22.0
 """What a name's piece of line takes, left of the name."""
 
@@ -28,10 +28,11 @@ DENSE = 240
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark of an axis."""
+    """A mark of an axis. `label_at` is where the label has its middle: at the mark, or as near as there is room."""
 
     at: float
     label: str
+    label_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +70,17 @@ def drawing(plot: Plot, canvas: Canvas, end_s: float, marks: Sequence[Mark]) -> 
     scale = Scale(low=axis.low, high=axis.high, begin=canvas.floor_y, end=canvas.top, logarithmic=axis.low > 0)
     return Drawing(
         canvas=canvas,
-        x_ticks=[Tick(time(at_s), f"{at_s:,.0f} s") for at_s in axis_ticks.times(end_s, canvas.x_marks)],
-        y_ticks=[Tick(scale(value), plot.label(value)) for value in axis.marks],
+        x_ticks=[_time_tick(time(at_s), f"{at_s:,.0f} s", canvas) for at_s in axis_ticks.times(end_s, canvas.x_marks)],
+        y_ticks=[Tick(scale(value), plot.label(value), scale(value)) for value in axis.marks],
         lines=_lines(plot, canvas, time, scale),
         spans=spans(marks, canvas, end_s),
         badges=badges(marks, canvas, end_s),
         dense=_dense(plot),
     )
+
+
+def _time_tick(x: float, label: str, canvas: Canvas) -> Tick:
+    return Tick(x, label, min(x, canvas.width - width(label, FONT_PX) / 2))
 
 
 def _dense(plot: Plot) -> bool:
@@ -96,7 +101,7 @@ def _lines(plot: Plot, canvas: Canvas, time: Scale, scale: Scale) -> list[Line]:
     return [
         Line(
             slot=slot,
-            name=cut(one.name, NAME_FONT_PX, canvas.right - SWATCH_PX),
+            name=cut(one.name, FONT_PX, canvas.right - SWATCH_PX),
             name_y=name_y if canvas.names_lines else None,
             **drawn(_pixels(one, time, scale), canvas.floor_y if plot.filled else None),
         )

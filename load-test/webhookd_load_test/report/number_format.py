@@ -6,8 +6,6 @@ from typing import TypeGuard
 UNKNOWN = "–"
 """What stands for a number that is not known or not finite."""
 
-KIBI = 1024.0
-
 
 def count(number: float | None) -> str:
     """A whole number: `12,345`."""
@@ -48,17 +46,6 @@ def seconds(number_s: float | None) -> str:
     if whole_s < 3600:
         return _two(whole_s // 60, "min", whole_s % 60, "s")
     return _two(whole_s // 3600, "h", whole_s % 3600 // 60, "min")
-
-
-def size(number: float | None) -> str:
-    """A size that is given in bytes: `512 B`, `1.5 KiB`, `123 MiB`."""
-    if not known(number):
-        return UNKNOWN
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(number) < KIBI:
-            return f"{plain(number)} {unit}"
-        number /= KIBI
-    return f"{plain(number)} TiB"
 
 
 def of(number: int, singular: str, plural: str | None = None) -> str:

@@ -44,7 +44,7 @@ def _memory(data: RunData, names: Sequence[str], note: str) -> Plot:
         title="Resident memory",
         about="Of each process with its children.",
         series=series,
-        label=lambda mebibytes: number_format.size(mebibytes * MEBIBYTE) if mebibytes else "0",
+        label=lambda mebibytes: f"{number_format.plain(mebibytes)} MiB",
         absent=ABSENT,
         note=note,
     )

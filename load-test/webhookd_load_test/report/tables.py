@@ -163,7 +163,9 @@ def event_table(marks: Sequence[Mark]) -> Table | None:
     """The events with their times; None without any."""
     if not marks:
         return None
-    rows = [[str(mark.number), mark.kind, mark.text, number_format.seconds(mark.at_s), _took(mark)] for mark in marks]
+    rows = [
+        [str(mark.number), mark.kind, mark.text, f"{number_format.plain(mark.at_s)} s", _took(mark)] for mark in marks
+    ]
     return Table(title="Events", columns=["No.", "Kind", "Event", "At", "Took"], rows=rows, texts=3, numbered=True)
 
 

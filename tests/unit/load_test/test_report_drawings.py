@@ -14,6 +14,7 @@ from webhookd_load_test.report.drawing import DENSE, Drawing, drawing, spread
 from webhookd_load_test.report.event_labels import MOST_ROWS, Label, event_strip
 from webhookd_load_test.report.event_marks import badges, marks
 from webhookd_load_test.report.plot import Plot, summary
+from webhookd_load_test.report.text_width import width
 from webhookd_load_test.report.time_series import Series, by_second, growth, of_process, parted, process_names, sampled
 from webhookd_load_test.run_folder.facts import Event
 from webhookd_load_test.run_folder.result import Second
@@ -105,6 +106,19 @@ def test_names_are_apart_and_inside(wanted: list[float]) -> None:
     assert all(after - before >= 14 - 1e-6 for before, after in pairwise(sorted(found)))
     assert all(20 - 1e-6 <= place <= 180 + 1e-6 for place in found)
     assert [found[place] for place in sorted(range(len(wanted)), key=lambda one: wanted[one])] == sorted(found)
+
+
+def test_names_of_lines_that_end_together_are_apart() -> None:
+    drawn = drawing(plot(*(Series(f"w{n}", [[(0.0, 1.0), (9.0, 2.0)]]) for n in range(8))), WIDE, 10.0, [])
+    places = sorted(line.name_y for line in drawn.lines if line.name_y is not None)
+    assert len(places) == 8
+    assert all(after - before >= 12 for before, after in pairwise(places))
+
+
+def test_last_label_of_the_time_axis_is_inside() -> None:
+    *_, last = drawing(plot(Series("s", [[(0.0, 1.0)]])), NARROW, 1800.0, []).x_ticks
+    assert last.label == "1,800 s"
+    assert last.label_at + width(last.label, 12) / 2 <= NARROW.width
 
 
 def events(times_s: list[float], text: str = "broker 2 killed") -> list[Event]:

@@ -24,14 +24,6 @@ def test_times_have_the_unit_that_fits(milliseconds: float | None, text: str) ->
     assert number_format.milliseconds(milliseconds) == text
 
 
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 B"), (1536, "1.5 KiB"), (123 * 1024**2, "123 MiB"), (3 * 1024**4, "3 TiB"), (None, "–")],
-)
-def test_sizes_have_binary_units(size: float | None, text: str) -> None:
-    assert number_format.size(size) == text
-
-
 def test_counts_and_rates_have_thousands_apart() -> None:
     assert number_format.count(1_234_567) == "1,234,567"
     assert number_format.rate(52_000) == "52,000/s"
