@@ -128,8 +128,8 @@ class PublishedWriter(AbstractContextManager["PublishedWriter"]):
             with closing(_connected(self._file)) as connection:
                 while None not in rows[-1:]:
                     rows = self._batch()
-                    with connection:
-                        connection.executemany(INSERT, filter(None, rows))
+                    connection.executemany(INSERT, filter(None, rows))
+                    connection.commit()
         except sqlite3.Error as error:
             self._failure = str(error)
             while None not in rows[-1:]:  # what waits for room must not wait for ever

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from click.testing import CliRunner
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, Message, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
+from tests.harness.command_signals import signals_restored
 from tests.harness.kafka_admin import admin_of
+from webhookd_load_test.main import main
 from webhookd_load_test.records import csv_file, headroom
 from webhookd_load_test.records.generate import Record
 from webhookd_load_test.records.publish_summary import PublishProgress, PublishSummary
@@ -255,3 +258,16 @@ def test_headroom_is_a_rate_of_acknowledged_records(
     monkeypatch.setattr(headroom, "ROWS", 500)
     assert headroom.measure(kafka, topic, 200) > 0
     assert len(consumed(kafka, topic, 500)) == 500
+
+
+def test_command_with_a_refused_row_ends_with_its_line(tmp_path: Path, kafka: dict[str, str], topic: str) -> None:
+    file = tmp_path / "records.csv"
+    csv_file.write(file, [*records_of(topic, 0, 0), Record(f"{topic}-missing", b"{}", None, 0)])
+    options = [f"--kafka-config={name}={value}" for name, value in kafka.items() if name != "bootstrap.servers"]
+    with signals_restored():
+        ended = CliRunner().invoke(
+            main, ["csv-publish", f"--csv={file}", f"--bootstrap-servers={kafka['bootstrap.servers']}", *options]
+        )
+    assert ended.exit_code == 1
+    assert ended.stdout.splitlines()[0] == f"published 2 rows of {file}"
+    assert f"{file}, line 4: not published to {topic}-missing: Broker: Unknown topic or partition" in ended.stdout

@@ -1,28 +1,18 @@
 """The options of csv-generate and csv-publish, in this process. Real files; no broker is asked."""
 
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.harness.command_signals import signals_restored
 from webhookd_load_test.main import main
 from webhookd_load_test.records import csv_file
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@pytest.fixture(autouse=True)
-def _signals_are_those_of_pytest() -> Iterator[None]:
-    before = [signal.getsignal(number) for number in SIGNALS]
-    yield
-    for number, handler in zip(SIGNALS, before, strict=True):
-        signal.signal(number, handler)
-
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments, catch_exceptions=False)
+    with signals_restored():
+        return CliRunner().invoke(main, arguments, catch_exceptions=False)
 
 
 def generated(*arguments: str) -> Result:
