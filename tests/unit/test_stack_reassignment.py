@@ -64,6 +64,12 @@ def test_balanced_cluster_stays_balanced(broker_count: int, partitions: int) -> 
     assert max(counts) - min(counts) <= 1
 
 
+def test_new_broker_does_not_lead_all_that_it_gets_from_a_leader() -> None:
+    before: dict[Partition, Replicas] = {("topic", number): (1, 2 + number % 3) for number in range(6)}
+    after = {**before, **share(before, 5, range(1, 6))}
+    assert (held(after)[5], led(after)[5]) == (3, 2)
+
+
 def test_share_of_a_broker_that_has_it_is_no_plan() -> None:
     before: dict[Partition, Replicas] = {("topic", 0): (1, 2), ("topic", 1): (2, 1)}
     assert share(before, 2, [1, 2]) == {}
@@ -90,7 +96,7 @@ def test_replicas_of_a_drained_broker_are_spread_and_so_is_the_lead() -> None:
 
 
 def test_killed_broker_gets_neither_replicas_nor_the_lead() -> None:
-    before: dict[Partition, Replicas] = {("topic", 0): (4, 1, 2)}
+    before: dict[Partition, Replicas] = {("topic", 0): (4, 1, 2), ("topic", 1): (2, 3, 1), ("topic", 2): (3, 2, 1)}
     assert drain(before, 4, [2, 3]) == {("topic", 0): (3, 1, 2)}
 
 
