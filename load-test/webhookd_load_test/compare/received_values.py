@@ -2,22 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterator
-from enum import Enum
 from pathlib import Path
 
 from webhookd_load_test.records.csv_file import read
 
 
-class _Unreadable(Enum):
-    NOT_JSON = "not JSON"
-
-
-def canonical(text: bytes) -> str | _Unreadable:
-    """One text for all that are the same JSON: neither the order of members counts, nor space between them."""
+def canonical(text: bytes) -> str | None:
+    """One text for all that are the same JSON, whatever the order of members and the space; None: it is not JSON."""
     try:
         return json.dumps(json.loads(text), sort_keys=True)
     except (ValueError, RecursionError):
-        return _Unreadable.NOT_JSON
+        return None
 
 
 def same_key(published: bytes | None, received: bytes | None) -> bool:
@@ -38,7 +33,7 @@ class DifferingValues:
     """Values whose bytes differ from the published ones. Each takes some hundred bytes until it is judged."""
 
     def __init__(self) -> None:
-        self._found: dict[int, list[tuple[str | _Unreadable, Callable[[], None]]]] = {}
+        self._found: dict[int, list[tuple[str | None, Callable[[], None]]]] = {}
 
     def add(self, number: int, value: bytes, differs: Callable[[], None]) -> None:
         """Take a received value; `differs` is called by `judge` if it is not the same JSON."""
@@ -57,5 +52,5 @@ class DifferingValues:
             return
         published = canonical(payload)
         for received, differs in found:
-            if received is _Unreadable.NOT_JSON or received != published:
+            if received != published:
                 yield differs
