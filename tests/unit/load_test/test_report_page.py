@@ -71,6 +71,7 @@ def test_passed_run_says_so_first_with_its_figures(tmp_path: Path) -> None:
     assert "Latency p50\n31 ms\n" in begin
     assert "Latency p99\n1.27 s\n" in begin
     assert "Throughput\n51/s\n" in begin
+    assert "All\n3,066\n3,066\n0\n5\n0\n0\n0" in page.text
 
 
 def test_every_part_of_a_run_is_shown(tmp_path: Path) -> None:
