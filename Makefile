@@ -62,11 +62,12 @@ docs: $(VENV)/test ## build the documentation site into .state/docs, strictly
 	@echo "== documentation"
 	@exec $(BIN)/python -m documentation
 
-# Three files at a time, as tests/harness/file_order.py orders and distributes them: while some wait, others compute.
+# Six files at a time, as tests/harness/file_order.py orders and distributes them: while some wait, others compute. A file
+# that starts processes computes for a third of its time, so three would leave one of two cores idle.
 # `+` shows the output at once, in spite of --output-sync. What the tests start is not to be a part of this make.
 pytest: $(VENV)/test
 	@echo "== pytest"
-	+@exec env -u MAKEFLAGS -u MAKELEVEL $(BIN)/python -m stack run -- $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	+@exec env -u MAKEFLAGS -u MAKELEVEL $(BIN)/python -m stack run -- $(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 up: $(VENV)/runtime ## Kafka, Redis and Postgres to play with, in the background (BROKERS=1|3)
 	@exec $(BIN)/python -m stack up --detach --brokers $(BROKERS)
