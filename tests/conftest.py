@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from stack import free_ports
 from stack.errors import NotStarted
 from stack.pgbouncer import PgBouncer
 from stack.service_group import ServiceGroup
@@ -65,10 +66,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Forget the developer's own settings, and end in order (fixtures torn down) when told to."""
+    """Forget the developer's settings, use ports of one's own, and end in order (fixtures torn down) when told to."""
     for name in [name for name in os.environ if name.startswith("WEBHOOKD_")]:
         if not name.startswith("WEBHOOKD_TEST_"):
             del os.environ[name]
+    if "PYTEST_XDIST_WORKER" in os.environ:  # gw0, gw1, …
+        number, count = os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"), os.environ["PYTEST_XDIST_WORKER_COUNT"]
+        os.environ[free_ports.RANGE_VARIABLE] = free_ports.share(int(number), int(count))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
