@@ -44,6 +44,7 @@ def show(result: Result, out: Console) -> None:
         f"published: {publish.records:,} acknowledged, {publish.not_acknowledged:,} not; handed over late by "
         f"{publish.late_p50_ms:.1f} ms (p50), {publish.late_p99_ms:.1f} ms (p99), {publish.late_max_ms:.1f} ms (max)",
     )
+    _line(out, "latencies of the run, without endpoints that fail on purpose:")
     _line(out, f"latency from append:  {_latency(result.latency)}")
     _line(out, f"latency from publish: {_latency(result.latency_from_publish)}")
     _line(out, f"throughput: {result.throughput_per_s:,.1f} deliveries/s, from the first to the last")

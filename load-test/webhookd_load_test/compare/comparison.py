@@ -90,9 +90,15 @@ class _Comparison:
         )
 
     def _check(self, published: PublishedRecords) -> list[SubscriptionCheck]:
+        timed = _timed(self._facts.subscriptions)
         checks = {
             one.path: SubscriptionCheck(
-                one, self._selections[_selection(one)], published, self._differing, self._series
+                one,
+                self._selections[_selection(one)],
+                published,
+                self._differing,
+                self._series,
+                timed=one.path in timed,
             )
             for one in self._facts.subscriptions
         }
@@ -109,6 +115,11 @@ class _Comparison:
                 self._elsewhere += 1
         self._progress("deliveries", total, total)
         return list(checks.values())
+
+
+def _timed(subscriptions: Sequence[RunSubscription]) -> set[str]:
+    """The paths whose latency is that of the run: endpoints that do not fail on purpose; all if there are none."""
+    return {one.path for one in subscriptions if not one.faulty} or {one.path for one in subscriptions}
 
 
 _Selected: TypeAlias = tuple[frozenset[str], tuple[str, ...]]

@@ -35,11 +35,13 @@ class RunSeries:
         self.last_ns = at_ns
         return second
 
-    def add_first(self, delivery: Delivery) -> int:
-        """Count the first delivery of a record; returns its latency in milliseconds."""
-        at_ms = delivery.received_ns // _NS_PER_MS
+    def add_first(self, delivery: Delivery, *, timed: bool = True) -> int:
+        """Count the first delivery of a record; returns its latency in ms. It counts for the run if it is `timed`."""
+        at_ms, second = delivery.received_ns // _NS_PER_MS, self.add(delivery)
         late_ms = between_ms(delivery.timestamp_ms, at_ms)
-        self._late_ms[self.add(delivery)].append(late_ms)
+        if not timed:
+            return late_ms
+        self._late_ms[second].append(late_ms)
         if delivery.sent_ns is not None:
             self._late_from_publish_ms.append(between_ms(delivery.sent_ns // _NS_PER_MS, at_ms))
         return late_ms

@@ -28,7 +28,11 @@ class SubscriptionCheck:
         published: PublishedRecords,
         differing: DifferingValues,
         series: RunSeries,
+        *,
+        timed: bool = True,
     ) -> None:
+        """`timed`: its latency counts for the whole run."""
+        self._timed = timed
         self.subscription = subscription
         self.duplicates = 0
         self.last_ns = 0
@@ -63,7 +67,7 @@ class SubscriptionCheck:
             stall.arrive(delivery.received_ns)
         self._seen.add(number)
         self.last_ns = delivery.received_ns
-        self._late_ms.append(self._series.add_first(delivery))
+        self._late_ms.append(self._series.add_first(delivery, timed=self._timed))
 
     def _compare(self, delivery: Delivery, number: int) -> None:
         """Compare the delivery with what was published; without an acknowledgement only its value is known."""

@@ -86,7 +86,8 @@ def _latency(result: Result) -> Table:
 
     return Table(
         title="Latency",
-        about="From the append of a record in Kafka to its first delivery. " + _selection(result, "the highest p99"),
+        about="From the append of a record in Kafka to its first delivery. The last row is without endpoints that "
+        "fail on purpose. " + _selection(result, "the highest p99"),
         columns=["Subscription", "Least", "Average", "p50", "p90", "p99", "p99.9", "Greatest"],
         rows=[[one.name, *_latency_cells(one.latency)] for one in _worst(result, slowness)],
         foot=["All", *_latency_cells(result.latency)] if len(result.subscriptions) > 1 else [],

@@ -128,7 +128,8 @@ class PublishResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The result of a run. `passed` is the verdict; `faults` says in a sentence each why not.
 
-    `latency` is that of all subscriptions together. Throughput is in deliveries a second, from the first to the last.
+    `latency` is that of all subscriptions whose endpoint does not fail on purpose, or of all if there are no others.
+    Throughput is in deliveries a second, from the first to the last.
     `partial`: the run was interrupted, so that what is lost may only be late. `latency_from_publish` is from the moment
     at which a record was handed to the producer. `elsewhere` are records of the run that were delivered to paths of no
     subscription.

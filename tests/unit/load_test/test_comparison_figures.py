@@ -67,6 +67,23 @@ def test_no_stall_has_no_lane(tmp_path: Path) -> None:
     assert stall(one_lane((10, 10), (20, 15)), tmp_path) == (0.0, "")
 
 
+@pytest.mark.parametrize(("faulty", "max_ms"), [((True, False), 7.0), ((True, True), 50.0)])
+def test_latency_of_the_run_is_that_of_endpoints_that_do_not_fail_on_purpose(
+    tmp_path: Path, faulty: tuple[bool, bool], max_ms: float
+) -> None:
+    slow, quick = (
+        RunSubscription(id=name, name=name, path=f"/{name}", topics=["orders"], faulty=fails)
+        for name, fails in zip(("slow", "quick"), faulty, strict=True)
+    )
+    run = Run([slow, quick], [Sent("orders", order(number), None, 0, number, 0) for number in range(3)])
+    run.deliver_all()
+    run.got = [one._replace(at_ms=50) if one.path == "/slow" else one for one in run.got]
+    found = compared(run, tmp_path)
+    assert found.latency is not None
+    assert found.latency.max_ms == max_ms
+    assert found.seconds[0].latency_p99_ms == max_ms
+
+
 def test_bound_of_stalls_holds_for_endpoints_that_do_not_fail_on_purpose(tmp_path: Path) -> None:
     run = one_lane((0, 10), (1, 3010))
     assert compared(run, tmp_path / "a", Bounds(stall_s=3.0)).passed
