@@ -49,8 +49,8 @@ def _latency(data: RunData) -> Plot:
     return Plot(
         key="latency",
         title="Latency",
-        about="From the append of a record in Kafka to its first delivery, without endpoints that fail on purpose, by the "
-        "second of its delivery." + (" The axis is logarithmic." if logarithmic else ""),
+        about="From the append of a record in Kafka to its first delivery, without endpoints that fail on purpose, "
+        "by the second of its delivery." + (" The axis is logarithmic." if logarithmic else ""),
         series=series,
         label=number_format.milliseconds,
         noisy=True,
