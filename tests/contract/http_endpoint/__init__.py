@@ -1,0 +1,1 @@
+"""The promises of the one HTTP endpoint for tests, over real sockets."""
