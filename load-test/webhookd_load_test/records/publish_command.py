@@ -13,8 +13,8 @@ from stack.signals import Interrupted, raise_on_signals
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import KafkaUnavailable, UnusableSetting
 from webhookd.kafka_properties import KafkaProperties
+from webhookd_load_test.kafka_access import properties
 from webhookd_load_test.records.csv_file import CsvSurvey, UnusableCsvError
-from webhookd_load_test.records.kafka_access import properties
 from webhookd_load_test.records.progress import ProgressDisplay
 from webhookd_load_test.records.publish_lines import lines_of, note_of
 from webhookd_load_test.records.publish_summary import PublishProgress, PublishSummary

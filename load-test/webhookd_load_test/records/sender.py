@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from webhookd_load_test.records.kafka_access import LIBRARY_LOG, connection
+from webhookd_load_test.kafka_access import LIBRARY_LOG, connection
 from webhookd_load_test.records.pending_rows import PendingRow
 from webhookd_load_test.records.published_file import Acknowledged
 from webhookd_load_test.records.told_offsets import ToldOffsets

@@ -9,7 +9,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from webhookd.edges.kafka_connection import ExplainingAdmin, KafkaConnection
 from webhookd.errors import KafkaUnavailable
-from webhookd_load_test.records.kafka_access import connection
+from webhookd_load_test.kafka_access import connection
 
 CONFIG = {"message.timestamp.type": "LogAppendTime"}
 """Brokers stamp each record when they append it, so the time from there to the endpoint leaves the producer out."""

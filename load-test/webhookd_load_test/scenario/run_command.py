@@ -18,13 +18,13 @@ from webhookd.kafka_properties import KafkaProperties
 from webhookd_load_test.cluster import timeline_check
 from webhookd_load_test.cluster.timeline_check import UnusableTimelineError
 from webhookd_load_test.cluster.timeline_thread import TimelineFailed
+from webhookd_load_test.group_offsets import KafkaSilentError
 from webhookd_load_test.receiver.receiver_child import ReceiverFailedError
 from webhookd_load_test.records.duration import Duration
 from webhookd_load_test.records.topics import TopicsNotCreatedError
 from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.scenario import scenario_file
 from webhookd_load_test.scenario.conclusion import conclude
-from webhookd_load_test.scenario.group_offsets import KafkaSilentError
 from webhookd_load_test.scenario.own_stack import OwnStack
 from webhookd_load_test.scenario.preparation import Preparation
 from webhookd_load_test.scenario.run_display import RunDisplay

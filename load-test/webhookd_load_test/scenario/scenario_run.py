@@ -14,13 +14,13 @@ from contextlib import ExitStack
 
 from stack.signals import Interrupted
 from webhookd_load_test.cluster.timeline_thread import Timeline
+from webhookd_load_test.group_offsets import GroupOffsets, behind, total_lag
 from webhookd_load_test.receiver.receiver_processes import ReceiverProcesses
 from webhookd_load_test.records.publisher import Publisher
 from webhookd_load_test.run_folder import facts, samples
 from webhookd_load_test.run_folder.facts import Event, RunFacts
 from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.scenario import flatness, machine
-from webhookd_load_test.scenario.group_offsets import GroupOffsets, behind, total_lag
 from webhookd_load_test.scenario.preparation import Preparation
 from webhookd_load_test.scenario.run_display import RunDisplay
 from webhookd_load_test.scenario.sampler import Sampler

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from webhookd_load_test.records.kafka_access import LIBRARY_LOG, connection
+from webhookd_load_test.kafka_access import LIBRARY_LOG, connection
 
 ASK_TIMEOUT_S = 10.0
 RECOVERS_SOON = {"topic.metadata.refresh.interval.ms": 1000, "reconnect.backoff.max.ms": 1000}
