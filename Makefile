@@ -147,7 +147,7 @@ fuzz-responses: $(VENV)/test ## generated responses to the HTTP client, split at
 
 clean: ## everything made here, Kafka's jars included
 	@test ! -x $(BIN)/python || $(BIN)/python -m stack down
-	rm -rf $(VENV) .state .cache build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .state .cache build *.egg-info load-test/build load-test/*.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # The environments. A stamp is newer than what it was made from, so a second run installs nothing.
 $(VENV)/bin/python:
