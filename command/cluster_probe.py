@@ -11,9 +11,10 @@ ASK_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterInfo:
-    """A cluster's id and the names of its topics."""
+    """A cluster's id, the names of its topics, and how many brokers it has."""
 
     id: str
+    brokers: int
     topics: AbstractSet[str]
 
 
@@ -27,4 +28,4 @@ def probe_cluster(kafka: KafkaConnection) -> ClusterInfo:
         raise KafkaUnavailable(
             f"no Kafka answers at {kafka.bootstrap_servers} (--bootstrap-servers): {error.detail}"
         ) from error
-    return ClusterInfo(id=str(found.cluster_id), topics=frozenset(found.topics))
+    return ClusterInfo(id=str(found.cluster_id), brokers=len(found.brokers), topics=frozenset(found.topics))

@@ -17,6 +17,6 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     drain_s: Annotated[float, Meta(gt=0)] = 120.0
-    duplicates: int | None = None
-    stall_s: float | None = None
+    duplicates: Annotated[int, Meta(ge=0)] | None = None
+    stall_s: Annotated[float, Meta(gt=0)] | None = None
     flat_memory: bool = False

@@ -54,6 +54,7 @@ class RunFacts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     `settings` are the scenario's, by their names in its file. `versions` and `machine` are for people. `complete` is
     False when the run was interrupted, and `reason` says by what.
+    `undrained` says which subscriptions had not committed everything when the bound ended; empty: none.
     """
 
     scenario: str
@@ -63,6 +64,7 @@ class RunFacts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     ended_ns: int = 0
     complete: bool = False
     reason: str = ""
+    undrained: str = ""
     partitions: dict[str, int] = {}
     subscriptions: list[RunSubscription] = []
     events: list[Event] = []

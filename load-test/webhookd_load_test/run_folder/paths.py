@@ -1,7 +1,23 @@
 """The files of a run, by their names in its folder."""
 
+import shutil
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+
+OWN = (
+    "records.csv*",
+    "published.sqlite*",
+    "received-*",
+    "run.*",
+    "samples.jsonl",
+    "result.*",
+    "report.*",
+    "secrets.json*",
+    "headroom-*",
+    "logs",
+)
+"""The names of what a run leaves in its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,6 +25,23 @@ class RunFolder:
     """The folder of one run. It can be compared and reported again at any time, also by another process."""
 
     path: Path
+
+    def others(self) -> list[str]:
+        """The names of what is in the folder and is not of a run, sorted; [] without a folder."""
+        names = sorted(entry.name for entry in self.path.iterdir()) if self.path.exists() else []
+        return [name for name in names if not any(fnmatchcase(name, own) for own in OWN)]
+
+    def empty(self) -> None:
+        """Make the folder, or delete the run that is in it; what is not of a run stays."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        others = set(self.others())
+        for entry in self.path.iterdir():
+            if entry.name in others:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
     @property
     def records(self) -> Path:

@@ -10,11 +10,10 @@ WARM_UP_SHARE = 0.25
 
 LEAST_SAMPLES = 30
 GROWTH_RATIO = 1.05
-GROWTH_BYTES = 8 << 20
+MEBIBYTE = 1 << 20
+GROWTH_BYTES = 8 * MEBIBYTE
 GROWTH_DESCRIPTORS = 8
 """What a process may grow from the first to the last third after the warm-up: by the ratio, or by the amount."""
-
-MEGABYTE = 1e6
 
 
 def growth(samples: Sequence[Sample]) -> dict[str, str]:
@@ -37,7 +36,7 @@ def _grown(steady: Sequence[ProcessSample]) -> str:
     first, last = steady[:third], steady[-third:]
     before, after = median(one.resident_bytes for one in first), median(one.resident_bytes for one in last)
     if after > max(before * GROWTH_RATIO, before + GROWTH_BYTES):
-        return f"memory grew from {before / MEGABYTE:.0f} to {after / MEGABYTE:.0f} MB"
+        return f"memory grew from {before / MEBIBYTE:.0f} to {after / MEBIBYTE:.0f} MiB"
     opened, open_later = median(one.descriptors for one in first), median(one.descriptors for one in last)
     if open_later > max(opened * GROWTH_RATIO, opened + GROWTH_DESCRIPTORS):
         return f"open descriptors grew from {opened:.0f} to {open_later:.0f}"

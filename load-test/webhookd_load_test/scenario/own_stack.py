@@ -98,9 +98,14 @@ class OwnStack:
         return {"Kafka": KAFKA_VERSION}
 
     def processes(self) -> dict[str, ProcessSample]:
-        """The usage of every process of the stack, by the name of its log."""
-        of_kind = [processes.pids for processes in (self._ingest, self._workers) if processes is not None]
-        ours = {name: [pid] for pids in of_kind for name, pid in pids.items()}
+        """The usage of every process of the stack, by the name of its log.
+
+        Raises NotChanged when one of ingest or worker has ended by itself.
+        """
+        started = [processes for processes in (self._ingest, self._workers) if processes is not None]
+        for processes in started:
+            processes.check_running()
+        ours = {name: [pid] for processes in started for name, pid in processes.pids.items()}
         return sampled({**ours, **self._services, "kafka": self._kafka.pids})
 
     def actions(self, topics: Sequence[str], stopping: threading.Event) -> ClusterActions:

@@ -10,11 +10,9 @@ from msgspec import structs
 
 from webhookd_load_test.receiver.faults import Fault
 from webhookd_load_test.run_folder.facts import RunSubscription
-from webhookd_load_test.scenario.scenario_file import Scenario, Subscriptions
+from webhookd_load_test.scenario.scenario_file import NUMBER, Scenario, Subscriptions
 
 SECRET_BYTES = 32
-NUMBER = "{n}"
-"""What a filter has in place of the number of its subscription."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from command.api_client import ManagementClient
 from webhookd_load_test.receiver import headroom as receiver_headroom
@@ -21,8 +22,16 @@ MILLISECONDS = 1000
 HEADROOM_TOPIC = "load-test-headroom"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverAddress:
+    """Where the receiver listens on loopback (0: a free port), and where webhookd reaches it, if not there."""
+
+    port: int = 0
+    url: str = ""
+
+
 class Preparation:
-    """What happens before the load. `receiver_url` is where webhookd reaches the receiver, if not at its own URL."""
+    """What happens before the load."""
 
     def __init__(
         self,
@@ -32,14 +41,14 @@ class Preparation:
         display: RunDisplay,
         *,
         headroom: bool = True,
-        receiver_url: str = "",
+        endpoint: ReceiverAddress | None = None,
     ) -> None:
         self._scenario = scenario
         self._folder = folder
         self._target = target
         self._display = display
         self._headroom = headroom
-        self._receiver_url = receiver_url
+        self._endpoint = endpoint or ReceiverAddress()
 
     def prepare(self, facts: RunFacts, exits: ExitStack) -> ReceiverProcesses:
         """Prepare everything; returns the receiver, which runs until `exits` ends it. Subscriptions end with it too."""
@@ -97,6 +106,7 @@ class Preparation:
             seed=self._scenario.load.seed,
             secrets={one.path: one.secret for one in planned if one.secret},
             keep_values=True,
+            port=self._endpoint.port,
         )
 
     def _register(
@@ -109,7 +119,7 @@ class Preparation:
         """Register all subscriptions; each is deleted at the end of the run."""
         client = ManagementClient(self._target.api_url, self._target.api_key)
         exits.callback(client.close)
-        url = self._receiver_url or receiver.url
+        url = self._endpoint.url or receiver.url
         for one in self._display.progress(planned, "registering subscriptions"):
             created = client.register(one.document(url))
             facts.subscriptions.append(one.registered(created["id"]))

@@ -1,17 +1,14 @@
 """`webhookd-load-test run`: a whole scenario, on a stack of its own or on one that is already there."""
 
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from requests import RequestException
 
-from command.kafka_options import connection_of, kafka_options
-from stack.errors import NotStarted
+from command.kafka_options import kafka_options
+from stack.errors import ChangeRefused, NotChanged, NotStarted
 from stack.signals import Interrupted, raise_on_signals
 from webhookd.errors import WebhookdError
 from webhookd.kafka_properties import KafkaProperties
@@ -20,15 +17,18 @@ from webhookd_load_test.cluster.timeline_check import UnusableTimelineError
 from webhookd_load_test.cluster.timeline_thread import TimelineFailed
 from webhookd_load_test.group_offsets import KafkaSilentError
 from webhookd_load_test.receiver.receiver_child import ReceiverFailedError
+from webhookd_load_test.records.csv_file import UnusableCsvError
 from webhookd_load_test.records.duration import Duration
+from webhookd_load_test.records.headroom import NotMeasuredError
+from webhookd_load_test.records.published_file import UnusablePublishedError
 from webhookd_load_test.records.topics import TopicsNotCreatedError
 from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.scenario import scenario_file
 from webhookd_load_test.scenario.conclusion import conclude
 from webhookd_load_test.scenario.own_stack import OwnStack
-from webhookd_load_test.scenario.preparation import Preparation
+from webhookd_load_test.scenario.preparation import Preparation, ReceiverAddress
 from webhookd_load_test.scenario.run_display import RunDisplay
-from webhookd_load_test.scenario.running_stack import RunningStack, UnusableTargetError, refuse_steps
+from webhookd_load_test.scenario.running_stack import Existing, UnusableTargetError, refuse_steps
 from webhookd_load_test.scenario.scenario_file import Scenario, Stack, UnusableScenarioError
 from webhookd_load_test.scenario.scenario_run import ScenarioRun
 from webhookd_load_test.scenario.target import Target
@@ -36,51 +36,47 @@ from webhookd_load_test.scenario.target import Target
 RUNS = Path(".state", "load-test")
 """Where runs are kept, each in a folder with the name of its scenario."""
 
-ASK_KAFKA_S = 10.0
 MILLISECONDS = 1000
 KNOWN = (
+    ChangeRefused,
     KafkaSilentError,
+    NotChanged,
+    NotMeasuredError,
     NotStarted,
+    OSError,
     ReceiverFailedError,
-    RequestException,
     TimelineFailed,
     TopicsNotCreatedError,
+    UnusableCsvError,
+    UnusablePublishedError,
     UnusableTargetError,
     WebhookdError,
 )
-"""What can end a run early without a fault of the load test: each message says what to mend."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Existing:
-    """A stack that is already there, as the options name it."""
-
-    api: str
-    key: str
-    bootstrap_servers: str
-    kafka_config: KafkaProperties
-    kafka_config_file: Path | None
-
-    def target(self) -> RunningStack:
-        """The stack. Raises UnusableTargetError, KafkaUnavailable or UnusableSettings when it cannot be used."""
-        connection = connection_of(self.bootstrap_servers, self.kafka_config, self.kafka_config_file)
-        brokers = connection.admin({}).metadata(None, ASK_KAFKA_S).brokers
-        kafka = {**connection.properties, "bootstrap.servers": connection.bootstrap_servers}
-        return RunningStack(api_url=self.api, api_key=self.key, kafka=kafka, brokers=len(brokers))
+"""What can end a run early without a fault of the load test: each message says what to change."""
 
 
 @click.command()
 @click.argument("scenario", default="seed")
-@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Where the run is kept.")
-@click.option("--duration", type=Duration(), help="How long it publishes, at the scenario's rate: 20m, 1h30m.")
-@click.option("--api", metavar="URL", help="Run against a webhookd that is there, through its API at this URL.")
-@click.option("--key", envvar="WEBHOOKD_API_KEY", default="", help="An API key; better in WEBHOOKD_API_KEY.")
-@click.option("--bootstrap-servers", metavar="HOST:PORT,…", help="The Kafka of the webhookd that is there.")
-@kafka_options
 @click.option(
-    "--receiver-url", default="", help="Where webhookd reaches the receiver, if not on this machine's loopback."
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the run is kept; an earlier run there is deleted.",
 )
-@click.option("--no-headroom", is_flag=True, help="Do not measure before how fast producer and receiver are alone.")
+@click.option("--duration", type=Duration(), help="How long it publishes, at the scenario's rate: 20m, 1h30m.")
+@click.option("--api", metavar="URL", help="Run against a running webhookd, through its API at this URL.")
+@click.option(
+    "--key", envvar="WEBHOOKD_API_KEY", default="", help="An API key. Other users can read it: use WEBHOOKD_API_KEY."
+)
+@click.option("--bootstrap-servers", metavar="HOST:PORT,…", help="The Kafka of that webhookd.")
+@kafka_options
+@click.option("--receiver-url", default="", help="Where webhookd reaches the receiver, if not on loopback.")
+@click.option(
+    "--receiver-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="The receiver's port on 127.0.0.1; a free one if not given.",
+)
+@click.option("--no-headroom", is_flag=True, help="Do not measure how fast producer and receiver are alone.")
 def run(  # noqa: PLR0913 - one for each option
     *,
     scenario: str,
@@ -92,9 +88,12 @@ def run(  # noqa: PLR0913 - one for each option
     kafka_config: KafkaProperties,
     kafka_config_file: Path | None,
     receiver_url: str,
+    receiver_port: int,
     no_headroom: bool,
 ) -> None:
-    """Run SCENARIO, the name of a scenario or a file, and say whether everything arrived.
+    """Run SCENARIO, and say whether everything arrived.
+
+    SCENARIO is the name of a scenario, such as burst or noisy-neighbour, or a file; seed if not given.
 
     Without --api it starts Kafka, Redis, Postgres and webhookd of its own, and stops them at the end.
 
@@ -116,10 +115,13 @@ def run(  # noqa: PLR0913 - one for each option
             kafka_config_file=kafka_config_file,
         )
     run_folder = _emptied(folder or RUNS / chosen.name)
-    sys.exit(_run(chosen, run_folder, existing, receiver_url, headroom=not no_headroom))
+    endpoint = ReceiverAddress(port=receiver_port, url=receiver_url)
+    sys.exit(_run(chosen, run_folder, existing, endpoint, headroom=not no_headroom))
 
 
-def _run(scenario: Scenario, folder: RunFolder, existing: Existing | None, receiver_url: str, *, headroom: bool) -> int:
+def _run(
+    scenario: Scenario, folder: RunFolder, existing: Existing | None, endpoint: ReceiverAddress, *, headroom: bool
+) -> int:
     """Run, compare and report; returns the exit code."""
     raise_on_signals()
     interrupted = 0
@@ -128,9 +130,7 @@ def _run(scenario: Scenario, folder: RunFolder, existing: Existing | None, recei
             if existing is not None and scenario.stack != Stack(receivers=scenario.stack.receivers):
                 display.say("not used: what the scenario says of [stack], since this stack is there already")
             with _target(scenario, folder, existing) as target:
-                preparation = Preparation(
-                    scenario, folder, target, display, headroom=headroom, receiver_url=receiver_url
-                )
+                preparation = Preparation(scenario, folder, target, display, headroom=headroom, endpoint=endpoint)
                 ScenarioRun(scenario, folder, target, display).run(preparation)
         except Interrupted as signal:
             interrupted = signal.exit_code
@@ -165,9 +165,10 @@ def _scenario(name: str, duration_s: float | None) -> Scenario:
 def _emptied(path: Path) -> RunFolder:
     """The folder, without the run that it had. A folder with other files is refused."""
     folder = RunFolder(path)
-    if path.exists() and any(path.iterdir()) and not (folder.records.exists() or folder.facts.exists()):
-        raise click.ClickException(f"{path} has other files than those of a run: name another --folder")
-    if path.exists():
-        shutil.rmtree(path)
-    folder.logs.mkdir(parents=True)
+    if others := folder.others():
+        raise click.ClickException(
+            f"{path} has other files than those of a run, such as {others[0]}: name another --folder"
+        )
+    folder.empty()
+    folder.logs.mkdir()
     return folder

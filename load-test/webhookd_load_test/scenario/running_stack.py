@@ -2,12 +2,18 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import requests
 
+from command.cluster_probe import probe_cluster
+from command.kafka_options import connection_of
 from stack.errors import ChangeRefused
+from webhookd.kafka_properties import KafkaProperties
 from webhookd_load_test.cluster.timeline import Step
 from webhookd_load_test.cluster.timeline_thread import Done
+from webhookd_load_test.kafka_access import properties
 from webhookd_load_test.run_folder.samples import ProcessSample
 
 ASK_TIMEOUT_S = 10.0
@@ -72,3 +78,20 @@ def refuse_steps(steps: Sequence[Step]) -> None:
             f"the scenario has a timeline ({steps[0].do} …), and only a stack of its own can be changed: "
             "leave out --api, or choose a scenario without a timeline"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Existing:
+    """A stack that is already there, as the options name it."""
+
+    api: str
+    key: str
+    bootstrap_servers: str
+    kafka_config: KafkaProperties
+    kafka_config_file: Path | None
+
+    def target(self) -> RunningStack:
+        """The stack. Raises UnusableTargetError, KafkaUnavailable, KafkaAuthenticationFailed or UnusableSettings."""
+        connection = connection_of(self.bootstrap_servers, self.kafka_config, self.kafka_config_file)
+        cluster = probe_cluster(connection)
+        return RunningStack(api_url=self.api, api_key=self.key, kafka=properties(connection), brokers=cluster.brokers)

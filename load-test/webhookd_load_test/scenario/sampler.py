@@ -14,7 +14,10 @@ INTERVAL_S = 1.0
 
 
 class Sampler:
-    """A context: takes samples from its begin to its end, adds each to the file, and passes it to `seen`."""
+    """A context: takes samples from its begin to its end, adds each to the file, and passes it to `seen`.
+
+    An error of one of the functions ends it; `failed` is called then, and the end of the context raises the error.
+    """
 
     def __init__(
         self,
@@ -25,6 +28,7 @@ class Sampler:
         received: Callable[[], int],
         lag: Callable[[], int | None],
         seen: Callable[[Sample], None],
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
         self._file = file
         self._processes = processes
@@ -32,6 +36,7 @@ class Sampler:
         self._received = received
         self._lag = lag
         self._seen = seen
+        self._failed = failed
         self._stopping = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
@@ -56,6 +61,7 @@ class Sampler:
             self._take()
         except Exception as failure:  # noqa: BLE001 - whatever it is, the thread of the context raises it
             self._failure = failure
+            self._failed()
 
     def _take(self) -> float:
         """Take a sample; returns how long to wait for the next one."""

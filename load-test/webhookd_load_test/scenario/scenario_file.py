@@ -6,16 +6,24 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+from jmespath.exceptions import JMESPathError
 from msgspec import Meta
 
 from webhookd_load_test.cluster.timeline import Step
+from webhookd_load_test.compare.filter_oracle import Filter
 from webhookd_load_test.receiver.faults import Fault
+from webhookd_load_test.records.generate import LARGEST_PAYLOAD_BYTES, SMALLEST_PAYLOAD_BYTES
 from webhookd_load_test.run_folder.bounds import Bounds
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 """The scenarios of this checkout; each is named for its file."""
 
 Count = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(pattern="^[a-z0-9-]{1,60}$")]
+"""Names of scenarios are in those of topics, names of groups in paths."""
+
+NUMBER = "{n}"
+"""What a filter has in place of the number of its subscription."""
 
 
 class UnusableScenarioError(Exception):
@@ -32,10 +40,10 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     duration_s: Annotated[float, Meta(gt=0)]
     topics: Count = 1
     partitions: Count = 4
-    payload_bytes: Annotated[int, Meta(ge=128)] = 300
-    keys: Count = 1000
-    skew: Annotated[float, Meta(ge=0)] = 0.0
-    seed: int = 1
+    payload_bytes: Annotated[int, Meta(ge=SMALLEST_PAYLOAD_BYTES, le=LARGEST_PAYLOAD_BYTES)] = 300
+    keys: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    skew: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    seed: Annotated[int, Meta(ge=0)] = 1
 
 
 class Subscriptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,7 +52,7 @@ class Subscriptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     In `filters`, `{n}` is the number of the subscription, from 0.
     """
 
-    name: str
+    name: Name
     count: Count = 1
     filters: list[str] = []
     batch: Count = 1
@@ -52,7 +60,14 @@ class Subscriptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     signed: bool = True
     retry: dict[str, str | int | float | bool] = {}
     faults: list[Fault] = []
-    """How the endpoint of these subscriptions fails."""
+    """How the endpoint of these subscriptions fails; without `path`, which is that of the subscription."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a filter that is not an expression, or a fault with a path."""
+        for text in self.filters:
+            _refuse_unusable(text)
+        if any(fault.path for fault in self.faults):
+            raise ValueError("`path` of a fault is that of the subscription: leave it out")
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,7 +90,13 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stack: Stack = Stack()
     timeline: list[Step] = []
     bounds: Bounds = Bounds()
-    name: str = ""
+    name: Name
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when two groups have one name: their paths would be the same."""
+        names = [group.name for group in self.subscriptions]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"`subscriptions`: two groups have the name {twice!r}")
 
 
 def read(file: Path) -> Scenario:
@@ -85,8 +106,15 @@ def read(file: Path) -> Scenario:
         return msgspec.convert({**known, "name": file.stem}, type=Scenario)
     except OSError as error:
         raise UnusableScenarioError(f"{file}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise UnusableScenarioError(f"{file}: {error}") from None
+
+
+def _refuse_unusable(expression: str) -> None:
+    try:
+        Filter(expression.replace(NUMBER, "0"))
+    except JMESPathError as error:
+        raise ValueError(f"`filters`: {expression!r}: {str(error).splitlines()[0]}") from None
 
 
 def find(name_or_file: str) -> Path:

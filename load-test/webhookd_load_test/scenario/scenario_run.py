@@ -30,6 +30,9 @@ from webhookd_load_test.scenario.target import Target
 BEGINS_AFTER_S = 1.0
 """From the last preparation to the first record: all parts learn of the moment before it."""
 
+SURVEY_S = 5e-6
+"""For each record: the publisher reads the whole file before the load begins."""
+
 DRAIN_POLL_S = 0.5
 NANOSECONDS = 1_000_000_000
 
@@ -65,7 +68,8 @@ class ScenarioRun:
 
     def _load(self, receiver: ReceiverProcesses, exits: ExitStack) -> None:
         """Publish, perform the timeline and wait until all is committed."""
-        began_ns = self.facts.began_ns = time.time_ns() + int(BEGINS_AFTER_S * NANOSECONDS)
+        begins_after_s = BEGINS_AFTER_S + SURVEY_S * self._scenario.load.rows
+        began_ns = self.facts.began_ns = time.time_ns() + int(begins_after_s * NANOSECONDS)
         receiver.begin(began_ns)
         offsets = GroupOffsets(self._target.kafka, self.facts.partitions)
         exits.callback(offsets.close)
@@ -76,17 +80,20 @@ class ScenarioRun:
             kafka=self._target.kafka,
             begin_ns=began_ns,
         )
-        exits.enter_context(self._sampler(receiver, publisher, exits, offsets))
+        stopping = threading.Event()
+        exits.enter_context(self._sampler(receiver, publisher, exits, offsets, stopping))
         timeline = self._timeline()
         exits.callback(self._end_timeline, timeline)
         timeline.begin(began_ns)
-        summary = publisher.run(threading.Event())
+        summary = publisher.run(stopping)
         if summary.failure:
             self.facts.reason = f"the producer ended: {summary.failure}"
         self.facts.published_ns = time.time_ns()
+        if stopping.is_set():  # the end of the sampler's context raises why
+            return
         self._note("everything is published")
         timeline.finish()
-        self._drain(offsets)
+        self._drain(offsets, stopping)
 
     def _timeline(self) -> Timeline:
         stopping = threading.Event()
@@ -96,8 +103,14 @@ class ScenarioRun:
         )
 
     def _sampler(
-        self, receiver: ReceiverProcesses, publisher: Publisher, exits: ExitStack, begun: GroupOffsets
+        self,
+        receiver: ReceiverProcesses,
+        publisher: Publisher,
+        exits: ExitStack,
+        begun: GroupOffsets,
+        stopping: threading.Event,
     ) -> Sampler:
+        """The sampler; an error of it stops the load."""
         ids = [one.id for one in self.facts.subscriptions]
         offsets = GroupOffsets(self._target.kafka, self.facts.partitions)
         offsets.begins = begun.begins
@@ -109,21 +122,23 @@ class ScenarioRun:
             received=lambda: receiver.counts().records,
             lag=lambda: total_lag(offsets, ids),
             seen=self._display.show_sample,
+            failed=stopping.set,
         )
 
-    def _drain(self, offsets: GroupOffsets) -> None:
+    def _drain(self, offsets: GroupOffsets, stopping: threading.Event) -> None:
         """Wait until every group has committed everything; says so when the bound ends first."""
         deadline = time.monotonic() + self._scenario.bounds.drain_s
         waiting = dict.fromkeys((one.id for one in self.facts.subscriptions), "")
         while (waiting := behind(offsets, waiting)) and time.monotonic() < deadline:
-            time.sleep(DRAIN_POLL_S)
+            if stopping.wait(DRAIN_POLL_S):
+                return
         if waiting:
             id_, why = next(iter(waiting.items()))
-            self.facts.reason = (
+            self.facts.undrained = (
                 f"{len(waiting)} of {len(self.facts.subscriptions)} subscriptions had not committed everything "
                 f"{self._scenario.bounds.drain_s:g} s after the last record; {id_}: {why}"
             )
-        self._note("everything is committed" if not waiting else self.facts.reason)
+        self._note(self.facts.undrained or "everything is committed")
 
     def _end_timeline(self, timeline: Timeline) -> None:
         timeline.stop()

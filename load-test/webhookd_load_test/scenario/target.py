@@ -34,7 +34,10 @@ class Target(Protocol):
         """The versions of what runs, for people."""
 
     def processes(self) -> dict[str, ProcessSample]:
-        """The usage of the processes, by name; empty when they are not its own. Any thread."""
+        """The usage of the processes, by name; empty when they are not its own. Any thread.
+
+        Raises NotChanged when one has ended by itself.
+        """
 
     def actions(self, topics: Sequence[str], stopping: threading.Event) -> Actions:
         """What performs the steps of a timeline; `stopping` ends a step that waits."""

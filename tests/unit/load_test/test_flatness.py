@@ -7,7 +7,7 @@ import pytest
 from webhookd_load_test.run_folder.samples import ProcessSample, Sample
 from webhookd_load_test.scenario.flatness import growth
 
-MEGABYTE = 1_000_000
+MEBIBYTE = 1 << 20
 
 
 def run(
@@ -18,7 +18,7 @@ def run(
             at_ns=number,
             processes={
                 "ingest": ProcessSample(
-                    cpu_s=0.0, resident_bytes=int(resident(number) * MEGABYTE), descriptors=int(descriptors(number))
+                    cpu_s=0.0, resident_bytes=int(resident(number) * MEBIBYTE), descriptors=int(descriptors(number))
                 )
             },
         )
@@ -40,7 +40,7 @@ def test_steady_memory_is_flat(resident: Callable[[int], float]) -> None:
 
 
 def test_growing_memory_is_named() -> None:
-    assert growth(run(lambda number: 200 + number / 2)) == {"ingest": "memory grew from 275 to 375 MB"}
+    assert growth(run(lambda number: 200 + number / 2)) == {"ingest": "memory grew from 275 to 375 MiB"}
 
 
 def test_growing_descriptors_are_named() -> None:

@@ -14,5 +14,5 @@ def test_receiver_needs_what_the_filters_keep(tmp_path: Path) -> None:
     csv_file.write(tmp_path / "records.csv", records)
     load = Load(rows=40, duration_s=2.0)
     groups = [Subscriptions(name="all", count=2), Subscriptions(name="one", count=4, filters=["n == `{n}`"])]
-    planned = plan(Scenario(summary="", load=load, subscriptions=groups), ["t"])
+    planned = plan(Scenario(name="s", summary="", load=load, subscriptions=groups), ["t"])
     assert needed(load, tmp_path / "records.csv", planned) == NeededRate(producer_per_s=20.0, receiver_per_s=60.0)

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from webhookd_load_test.cluster.timeline import Step
+from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.scenario.run_command import run
 from webhookd_load_test.scenario.running_stack import UnusableTargetError, refuse_steps
 
@@ -52,6 +53,25 @@ def test_folder_with_other_files_is_kept(scenario: Path, tmp_path: Path) -> None
     refused = ran(str(scenario), "--folder", str(folder))
     assert (refused.exit_code, "has other files than those of a run" in refused.output) == (1, True)
     assert (folder / "letter.txt").read_text(encoding="utf-8") == "dear"
+
+
+def test_records_of_a_run_beside_other_files_are_kept_too(scenario: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("records.csv", "letter.txt"):
+        (folder / name).write_text("", encoding="utf-8")
+    assert ran(str(scenario), "--folder", str(folder)).exit_code == 1
+    assert sorted(file.name for file in folder.iterdir()) == ["letter.txt", "records.csv"]
+
+
+def test_folder_of_a_run_that_did_not_start_is_used_again(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.logs.mkdir(parents=True)
+    for name in ("run.json", "run.new", "received-0.sqlite-wal"):
+        (folder.path / name).write_text("", encoding="utf-8")
+    assert folder.others() == []
+    folder.empty()
+    assert list(folder.path.iterdir()) == []
 
 
 def test_running_stack_needs_its_kafka(scenario: Path) -> None:

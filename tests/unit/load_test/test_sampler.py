@@ -36,6 +36,7 @@ def test_error_of_the_thread_ends_the_run(tmp_path: Path) -> None:
     def fail() -> int:
         raise RuntimeError("the receiver has ended")
 
+    stopped = threading.Event()
     sampler = Sampler(
         tmp_path / "samples.jsonl",
         processes=dict,
@@ -43,9 +44,10 @@ def test_error_of_the_thread_ends_the_run(tmp_path: Path) -> None:
         received=fail,
         lag=lambda: None,
         seen=lambda _sample: None,
+        failed=stopped.set,
     )
     with pytest.raises(RuntimeError, match="the receiver has ended"), sampler:
-        pass
+        assert stopped.wait(PATIENCE_S)
 
 
 def test_incomplete_last_line_is_left_out(tmp_path: Path) -> None:

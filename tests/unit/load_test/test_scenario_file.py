@@ -60,11 +60,22 @@ def test_unknown_name_lists_the_names() -> None:
         (GOOD.replace("rows = 10\n", ""), r"missing required field `rows` - at `\$\.load`"),
         (GOOD + '[[timeline]]\nat_s = 1\ndo = "explode"', r"Invalid enum value 'explode' - at `\$\.timeline\[0\]\.do`"),
         ("summary = ", "Invalid value"),
+        (GOOD + '[[subscriptions]]\nname = "a"', r"two groups have the name 'a'"),
+        (GOOD + 'filters = ["a =="]', r"`filters`: 'a ==': .* - at `\$\.subscriptions\[0\]`"),
+        (GOOD + 'faults = [{ kind = "error", path = "/b" }]', r"`path` of a fault is that of the subscription"),
+        (GOOD.replace('"a"', '"a b/?"'), r"matching regex .* - at `\$\.subscriptions\[0\]\.name`"),
+        (GOOD + "[bounds]\nduplicates = -1", r"`int` >= 0 - at `\$\.bounds\.duplicates`"),
     ],
 )
 def test_unusable_scenario_is_refused_with_field_and_reason(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(UnusableScenarioError, match=reason):
         scenario(tmp_path, text)
+
+
+def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xff")
+    with pytest.raises(UnusableScenarioError, match="utf-8"):
+        read(tmp_path / "mine.toml")
 
 
 def test_other_duration_keeps_the_rate(tmp_path: Path) -> None:
