@@ -37,10 +37,6 @@ class ManagementClient:
         changed: Document = self._ask("PUT", f"/1/Subscription/{id_}", document)
         return changed
 
-    def remove(self, id_: str) -> None:
-        """Delete a subscription."""
-        self._ask("DELETE", f"/1/Subscription/{id_}")
-
     def subscriptions(self) -> list[Document]:
         """The first page of all subscriptions."""
         found: list[Document] = self._ask("GET", "/1/Subscription")
@@ -58,7 +54,7 @@ class ManagementClient:
     def _ask(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         try:
             answer = self._session.request(method, self._url + path, json=document, timeout=TIMEOUT_S)
-            content: Any = answer.json() if answer.content else None
+            content = answer.json()
         except requests.RequestException as error:
             raise Unavailable(f"the management API did not answer: {error}") from error
         if answer.ok:

@@ -15,6 +15,7 @@ from stack.kafka_settings import Quorum
 from stack.waiting import until_ready
 
 READY_TIMEOUT_S = 90.0
+END_TIMEOUT_S = 60.0
 ASK_TIMEOUT_S = 1.0
 
 
@@ -85,10 +86,10 @@ class KafkaCluster:
         until_ready("kafka", self.answers, self._children.values(), READY_TIMEOUT_S)
 
     def kill_broker(self, node_id: int, number: signal.Signals = signal.SIGKILL) -> None:
-        """End a broker (1, 2, …): at once, or in order with SIGTERM; waits for its end."""
+        """End a broker (1, 2, …): at once, or in order with SIGTERM; waits, and kills it after END_TIMEOUT_S."""
         child = self._children.pop(node_id)
         child.send(number)
-        child.wait()
+        child.wait_or_kill(END_TIMEOUT_S)
 
     def signal_broker(self, node_id: int, number: signal.Signals) -> None:
         """Send a signal to a broker; does not wait."""

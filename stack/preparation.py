@@ -6,7 +6,7 @@ from pathlib import Path
 from stack import install, kafka_jars
 from stack.errors import NotStarted
 
-PROGRAMS = (install.JAVA, install.REDIS_SERVER, install.INITDB, install.NGINX, install.OPENSSL)
+PROGRAMS = (install.JAVA, install.REDIS_SERVER, install.INITDB)
 """What the services of a load test need. Maven is needed only as long as Kafka's jars are missing."""
 
 

@@ -1,4 +1,4 @@
-"""Creates the topics of a load."""
+"""Creates and deletes the topics of a load."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ CONFIG = {"message.timestamp.type": "LogAppendTime"}
 
 BROKER_DEFAULT = -1
 CREATE_S = 30.0
+DELETE_S = 30.0
 LEADERS_S = 60.0
 ASK_S = 5.0
 ASK_AGAIN_S = 0.1
@@ -47,6 +48,18 @@ def create_topics(
             _judge(admin, name, error)
     _await_leaders(admin, names)
     return created
+
+
+def delete_topics(kafka: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Delete the topics; returns for those that could not be deleted why. Blocks for DELETE_S at most."""
+    admin = _admin(connection(kafka))
+    failed = {}
+    for name, future in admin.delete_topics(list(names), request_timeout=DELETE_S).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            failed[name] = str(admin.explain(error).detail)
+    return failed
 
 
 @cache

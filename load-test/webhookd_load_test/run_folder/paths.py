@@ -26,15 +26,20 @@ class RunFolder:
 
     path: Path
 
+    @property
+    def owner(self) -> Path:
+        """The file that the process of the run owns."""
+        return self.path / "run.owner"
+
     def others(self) -> list[str]:
         """The names of what is in the folder and is not of a run, sorted; [] without a folder."""
         names = sorted(entry.name for entry in self.path.iterdir()) if self.path.exists() else []
         return [name for name in names if not any(fnmatchcase(name, own) for own in OWN)]
 
     def empty(self) -> None:
-        """Make the folder, or delete the run that is in it; what is not of a run stays."""
+        """Make the folder, or delete the run that is in it; what is not of a run stays, and so does `owner`."""
         self.path.mkdir(parents=True, exist_ok=True)
-        others = set(self.others())
+        others = {*self.others(), self.owner.name}
         for entry in self.path.iterdir():
             if entry.name in others:
                 continue

@@ -13,10 +13,13 @@ from webhookd_load_test.scenario.run_display import RunDisplay
 
 def conclude(folder: RunFolder, bounds: Bounds, display: RunDisplay) -> int:
     """Compare what there is, also of a run that ended early, and write the report; returns the exit code."""
-    if not folder.facts.exists() or not folder.published.exists():
-        display.say("nothing was published, so there is nothing to compare")
+    if not folder.facts.exists():
         return 1
     try:
+        if not folder.published.exists():
+            display.say("nothing was published, so there is nothing to compare")
+            display.say(f"report: {write_report(folder)}")
+            return 1
         return _conclude(folder, bounds, display)
     except (UnusableFolderError, UnusableRunError, OSError) as error:
         display.say(f"the run cannot be compared: {error}")

@@ -9,6 +9,9 @@ WARM_UP_SHARE = 0.25
 """Of the run: caches and pools fill in this time."""
 
 LEAST_SAMPLES = 30
+WEBHOOKD = ("api", "ingest", "worker")
+"""Only webhookd's own processes are judged: Postgres, for example, counts its shared memory once for each backend."""
+
 GROWTH_RATIO = 1.05
 MEBIBYTE = 1 << 20
 GROWTH_BYTES = 8 * MEBIBYTE
@@ -17,8 +20,11 @@ GROWTH_DESCRIPTORS = 8
 
 
 def growth(samples: Sequence[Sample]) -> dict[str, str]:
-    """What grew, in a sentence for each process; empty when all stayed flat. Too few samples are not judged: {}."""
-    found = {name: _grown(steady) for name, steady in _steady(samples).items() if len(steady) >= LEAST_SAMPLES}
+    """What grew, in a sentence for each process; empty when all stayed flat. Too few samples are a sentence too."""
+    steady_ones = {name: steady for name, steady in _steady(samples).items() if name.startswith(WEBHOOKD)}
+    if not steady_ones or min(map(len, steady_ones.values())) < LEAST_SAMPLES:
+        return {"webhookd": f"it is not known: fewer than {LEAST_SAMPLES} samples of its processes after the warm-up"}
+    found = {name: _grown(steady) for name, steady in steady_ones.items()}
     return {name: text for name, text in found.items() if text}
 
 

@@ -47,6 +47,9 @@ class OwnStack:
         self._workers: ServiceProcesses | None = None
         self.api_url = f"http://127.0.0.1:{free_ports(1)[0]}"
         self.api_key = ""
+        self.own = True
+        self._session = requests.Session()
+        self._session.trust_env = False  # what runs here is not asked through a proxy
         self.replication_factor = min(stack.brokers, MOST_REPLICAS)
 
     def __enter__(self) -> Self:
@@ -121,7 +124,7 @@ class OwnStack:
 
     def _works(self) -> bool:
         try:
-            health = requests.get(f"{self.api_url}/health", timeout=ASK_TIMEOUT_S).json()
+            health = self._session.get(f"{self.api_url}/health", timeout=ASK_TIMEOUT_S).json()
         except requests.RequestException:
             return False
         return health.get("status") != "degraded" and bool(health.get("workers"))

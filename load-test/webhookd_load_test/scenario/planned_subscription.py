@@ -57,23 +57,22 @@ class PlannedSubscription:
         )
 
 
-def plan(scenario: Scenario, topics: Sequence[str]) -> list[PlannedSubscription]:
-    """All subscriptions of a scenario, to these topics."""
-    return [one for group in scenario.subscriptions for one in _members(group, tuple(topics))]
+def plan(scenario: Scenario, topics: Sequence[str], root: str = "") -> list[PlannedSubscription]:
+    """All subscriptions of a scenario, to these topics; their paths begin with `root`."""
+    return [one for group in scenario.subscriptions for one in _members(group, tuple(topics), root)]
 
 
-def faults(scenario: Scenario) -> list[Fault]:
+def faults(scenario: Scenario, root: str = "") -> list[Fault]:
     """The faults of all subscriptions, each for the paths of its own group."""
-    return [
-        structs.replace(fault, path=f"/{group.name}/") for group in scenario.subscriptions for fault in group.faults
-    ]
+    groups = scenario.subscriptions
+    return [structs.replace(fault, path=f"{root}/{group.name}/") for group in groups for fault in group.faults]
 
 
-def _members(group: Subscriptions, topics: tuple[str, ...]) -> Iterator[PlannedSubscription]:
+def _members(group: Subscriptions, topics: tuple[str, ...], root: str) -> Iterator[PlannedSubscription]:
     for number in range(group.count):
         yield PlannedSubscription(
             name=f"{group.name}-{number}" if group.count > 1 else group.name,
-            path=f"/{group.name}/{number}",
+            path=f"{root}/{group.name}/{number}",
             topics=topics,
             filters=tuple(text.replace(NUMBER, str(number)) for text in group.filters),
             secret=_secret() if group.signed else "",

@@ -1,10 +1,10 @@
 """Prepares a run: its records, topics, headroom, receiver and subscriptions."""
 
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from command.api_client import ManagementClient
 from webhookd_load_test.receiver import headroom as receiver_headroom
 from webhookd_load_test.receiver.receiver_processes import ReceiverProcesses
 from webhookd_load_test.records import csv_file, topics
@@ -14,12 +14,13 @@ from webhookd_load_test.run_folder.facts import Headroom, RunFacts
 from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.scenario import needed_rate, planned_subscription
 from webhookd_load_test.scenario.planned_subscription import PlannedSubscription
+from webhookd_load_test.scenario.registrations import Registrations
 from webhookd_load_test.scenario.run_display import RunDisplay
 from webhookd_load_test.scenario.scenario_file import Scenario
+from webhookd_load_test.scenario.subscription_api import SubscriptionApi
 from webhookd_load_test.scenario.target import Target
 
 MILLISECONDS = 1000
-HEADROOM_TOPIC = "load-test-headroom"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,24 +50,38 @@ class Preparation:
         self._display = display
         self._headroom = headroom
         self._endpoint = endpoint or ReceiverAddress()
+        self._mark = "" if target.own else f"-{secrets.token_hex(4)}"
+        """In the names of topics, which are this run's own also where other runs were."""
+        self._root = f"/{secrets.token_hex(4)}"
+        """Where paths begin: a subscription that an earlier run has left does not reach those of this one."""
 
     def prepare(self, facts: RunFacts, exits: ExitStack) -> ReceiverProcesses:
-        """Prepare everything; returns the receiver, which runs until `exits` ends it. Subscriptions end with it too."""
+        """Prepare everything; returns the receiver. `exits` ends it, and deletes what stays after the run."""
         scenario, load = self._scenario, self._scenario.load
-        names = [f"load-test-{scenario.name}-{number}" for number in range(load.topics)]
-        planned = planned_subscription.plan(scenario, names)
+        names = [f"load-test-{scenario.name}{self._mark}-{number}" for number in range(load.topics)]
+        planned = planned_subscription.plan(scenario, names, self._root)
         self._display.say(f"generating {load.rows:,} records of {load.payload_bytes} bytes")
         csv_file.write(self._folder.records, self._records(names))
         self._display.say(f"creating {load.topics} topics of {load.partitions} partitions")
-        topics.create_topics(self._target.kafka, names, load.partitions, self._target.replication_factor)
+        self._create_topics(names, exits)
         facts.partitions = dict.fromkeys(names, load.partitions)
         if self._headroom:
-            facts.headroom = self._measured(planned)
-        self._display.say("starting webhookd")
+            facts.headroom = self._measured(planned, exits)
+        self._display.say("starting webhookd" if self._target.own else f"webhookd is at {self._target.api_url}")
         self._target.start_webhookd()
         receiver = exits.enter_context(self._receiver(planned))
         self._register(planned, receiver, facts, exits)
         return receiver
+
+    def _create_topics(self, names: Sequence[str], exits: ExitStack) -> None:
+        """Create topics, which are deleted at the end on a stack that stays."""
+        if not self._target.own:
+            exits.callback(self._delete_topics, names)
+        topics.create_topics(self._target.kafka, names, self._scenario.load.partitions, self._target.replication_factor)
+
+    def _delete_topics(self, names: Sequence[str]) -> None:
+        for name, why in topics.delete_topics(self._target.kafka, names).items():
+            self._display.say(f"the topic {name} was not deleted: {why}")
 
     def _records(self, topics: Sequence[str]) -> Iterator[Record]:
         load = self._scenario.load
@@ -80,17 +95,16 @@ class Preparation:
             seed=load.seed,
         )
 
-    def _measured(self, planned: Sequence[PlannedSubscription]) -> Headroom:
+    def _measured(self, planned: Sequence[PlannedSubscription], exits: ExitStack) -> Headroom:
         """Measure producer and receiver alone, before webhookd runs. The topic is one that no subscription reads."""
         scenario = self._scenario
         self._display.say("measuring the producer and the receiver alone")
-        topics.create_topics(
-            self._target.kafka, [HEADROOM_TOPIC], scenario.load.partitions, self._target.replication_factor
-        )
+        topic = f"load-test-headroom{self._mark}"
+        self._create_topics([topic], exits)
         needed = needed_rate.needed(scenario.load, self._folder.records, planned)
         batch = min(group.batch for group in scenario.subscriptions)
         return Headroom(
-            producer_per_s=producer_headroom.measure(self._target.kafka, HEADROOM_TOPIC, scenario.load.payload_bytes),
+            producer_per_s=producer_headroom.measure(self._target.kafka, topic, scenario.load.payload_bytes),
             receiver_per_s=receiver_headroom.measure(
                 self._folder.path, batch, scenario.load.payload_bytes, scenario.stack.receivers
             ),
@@ -102,7 +116,7 @@ class Preparation:
         return ReceiverProcesses(
             folder=self._folder,
             processes=self._scenario.stack.receivers,
-            faults=planned_subscription.faults(self._scenario),
+            faults=planned_subscription.faults(self._scenario, self._root),
             seed=self._scenario.load.seed,
             secrets={one.path: one.secret for one in planned if one.secret},
             keep_values=True,
@@ -116,11 +130,7 @@ class Preparation:
         facts: RunFacts,
         exits: ExitStack,
     ) -> None:
-        """Register all subscriptions; each is deleted at the end of the run."""
-        client = ManagementClient(self._target.api_url, self._target.api_key)
-        exits.callback(client.close)
-        url = self._endpoint.url or receiver.url
-        for one in self._display.progress(planned, "registering subscriptions"):
-            created = client.register(one.document(url))
-            facts.subscriptions.append(one.registered(created["id"]))
-            exits.callback(client.remove, created["id"])
+        """Register all subscriptions; they are deleted at the end of the run."""
+        api = SubscriptionApi(self._target.api_url, self._target.api_key, trust_environment=not self._target.own)
+        registrations = exits.enter_context(Registrations(api, self._display))
+        facts.subscriptions.extend(registrations.register(planned, self._endpoint.url or receiver.url))

@@ -2,10 +2,10 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-
-import requests
+from urllib.parse import urlsplit
 
 from command.cluster_probe import probe_cluster
 from command.kafka_options import connection_of
@@ -15,8 +15,8 @@ from webhookd_load_test.cluster.timeline import Step
 from webhookd_load_test.cluster.timeline_thread import Done
 from webhookd_load_test.kafka_access import properties
 from webhookd_load_test.run_folder.samples import ProcessSample
+from webhookd_load_test.scenario.subscription_api import ApiError, SubscriptionApi
 
-ASK_TIMEOUT_S = 10.0
 MOST_REPLICAS = 3
 
 
@@ -36,13 +36,14 @@ class RunningStack:
     """webhookd at `api_url`, whose ingest processes read the Kafka of these client properties.
 
     Nothing of it is started, stopped or killed, and no process is measured. Raises UnusableTargetError when the API
-    does not answer.
+    is not ready or does not accept the key.
     """
 
     def __init__(self, *, api_url: str, api_key: str, kafka: Mapping[str, str], brokers: int) -> None:
         self.api_url = api_url.rstrip("/")
         self.api_key = api_key
         self.kafka = kafka
+        self.own = False
         self.replication_factor = min(brokers, MOST_REPLICAS)
         self._check()
 
@@ -51,7 +52,8 @@ class RunningStack:
 
     def versions(self) -> dict[str, str]:
         """Where it is: it does not say which version it is."""
-        return {"stack": f"running at {self.api_url}"}
+        host = urlsplit(self.api_url).netloc.rpartition("@")[2]  # without a password
+        return {"stack": f"running at {host}"}
 
     def processes(self) -> dict[str, ProcessSample]:
         """None: its processes may be on any machine."""
@@ -63,12 +65,11 @@ class RunningStack:
         return NoActions()
 
     def _check(self) -> None:
-        try:
-            answer = requests.get(f"{self.api_url}/ready", timeout=ASK_TIMEOUT_S)
-        except requests.RequestException as error:
-            raise UnusableTargetError(f"--api {self.api_url} does not answer: {error}") from None
-        if not answer.ok:
-            raise UnusableTargetError(f"--api {self.api_url} is not ready: {answer.status_code} {answer.text.strip()}")
+        with closing(SubscriptionApi(self.api_url, self.api_key, trust_environment=True)) as api:
+            try:
+                api.check()
+            except ApiError as error:
+                raise UnusableTargetError(f"--api: {error}") from None
 
 
 def refuse_steps(steps: Sequence[Step]) -> None:

@@ -1,5 +1,6 @@
 """A scenario: a TOML file that says what is published, who subscribes, how the endpoint behaves, and what happens."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Annotated
 
 import msgspec
 from jmespath.exceptions import JMESPathError
-from msgspec import Meta
+from msgspec import Meta, structs
 
+from webhookd.kafka_properties import MASK
 from webhookd_load_test.cluster.timeline import Step
 from webhookd_load_test.compare.filter_oracle import Filter
 from webhookd_load_test.receiver.faults import Fault
@@ -17,6 +19,9 @@ from webhookd_load_test.run_folder.bounds import Bounds
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 """The scenarios of this checkout; each is named for its file."""
+
+SECRET = re.compile(r"^stack\.settings\..*(KEY|PASSWORD|SECRET|TOKEN|URL)")
+"""Settings whose values may be secret: the report is for everybody."""
 
 Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern="^[a-z0-9-]{1,60}$")]
@@ -37,7 +42,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     rows: Count
-    duration_s: Annotated[float, Meta(gt=0)]
+    duration_s: Annotated[float, Meta(ge=0.001)]
     topics: Count = 1
     partitions: Count = 4
     payload_bytes: Annotated[int, Meta(ge=SMALLEST_PAYLOAD_BYTES, le=LARGEST_PAYLOAD_BYTES)] = 300
@@ -97,6 +102,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         names = [group.name for group in self.subscriptions]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"`subscriptions`: two groups have the name {twice!r}")
+        if late := next((step for step in self.timeline if step.at_s >= self.load.duration_s), None):
+            raise ValueError(f"`timeline`: {late.do} at {late.at_s:g} s is after the load ({self.load.duration_s:g} s)")
 
 
 def read(file: Path) -> Scenario:
@@ -129,7 +136,8 @@ def find(name_or_file: str) -> Path:
 
 def as_text(scenario: Scenario) -> dict[str, str]:
     """All settings of a scenario by their dotted names, for people; those of lists with their position."""
-    return dict(_flat("", msgspec.to_builtins(scenario)))
+    texts = dict(_flat("", msgspec.to_builtins(scenario)))
+    return {name: MASK if SECRET.search(name) else text for name, text in texts.items()}
 
 
 def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
@@ -144,8 +152,10 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
 
 
 def lasting(scenario: Scenario, duration_s: float) -> Scenario:
-    """The scenario at the same rate for another time. Its timeline stays as it is."""
+    """The scenario at the same rate for another time. Raises UnusableScenarioError for a step after that time."""
     rows = max(1, round(scenario.load.rows * duration_s / scenario.load.duration_s))
-    return msgspec.structs.replace(
-        scenario, load=msgspec.structs.replace(scenario.load, rows=rows, duration_s=duration_s)
-    )
+    load = structs.replace(scenario.load, rows=rows, duration_s=duration_s)
+    try:
+        return structs.replace(scenario, load=load)
+    except ValueError as error:
+        raise UnusableScenarioError(f"{scenario.name}: {error}") from None

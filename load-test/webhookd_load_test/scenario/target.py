@@ -24,6 +24,10 @@ class Target(Protocol):
         """The key for it; empty if it needs none."""
 
     @property
+    def own(self) -> bool:
+        """Whether everything is the run's own, on this machine, and gone after it."""
+
+    @property
     def replication_factor(self) -> int:
         """How many replicas topics are created with."""
 

@@ -48,11 +48,25 @@ def test_growing_descriptors_are_named() -> None:
     assert found == {"ingest": "open descriptors grew from 64 to 84"}
 
 
-def test_short_run_is_not_judged() -> None:
-    assert growth(run(lambda number: 200 + 50 * number, count=30)) == {}
+UNKNOWN = {"webhookd": "it is not known: fewer than 30 samples of its processes after the warm-up"}
 
 
-def test_process_that_ended_is_not_judged() -> None:
-    samples = run(lambda number: 200 + number)
-    ended = [*samples[:-1], Sample(at_ns=samples[-1].at_ns)]
-    assert growth(ended) == {}
+def test_short_run_is_not_called_flat() -> None:
+    assert growth(run(lambda _: 200.0, count=30)) == UNKNOWN
+
+
+def test_run_without_samples_of_processes_is_not_called_flat() -> None:
+    assert growth([Sample(at_ns=number) for number in range(400)]) == UNKNOWN
+
+
+def test_process_that_has_ended_is_not_called_flat() -> None:
+    samples = run(lambda _: 200.0)
+    assert growth([*samples[:-1], Sample(at_ns=samples[-1].at_ns)]) == UNKNOWN
+
+
+def test_services_are_not_judged() -> None:
+    samples = [
+        Sample(at_ns=one.at_ns, processes={**one.processes, "postgres": grown.processes["ingest"]})
+        for one, grown in zip(run(lambda _: 200.0), run(lambda number: 200.0 + number), strict=True)
+    ]
+    assert growth(samples) == {}

@@ -84,6 +84,12 @@ def test_kafka_without_an_api_has_no_meaning(scenario: Path) -> None:
     assert (refused.exit_code, "--bootstrap-servers needs --api" in refused.output) == (2, True)
 
 
+def test_receiver_s_url_needs_its_port(scenario: Path) -> None:
+    arguments = ["--api", "http://127.0.0.1:1", "--bootstrap-servers", "127.0.0.1:1"]
+    refused = ran(str(scenario), *arguments, "--receiver-url", "https://tunnel.example")
+    assert (refused.exit_code, "need each other" in refused.output) == (2, True)
+
+
 def test_what_runs_elsewhere_is_not_killed() -> None:
     with pytest.raises(UnusableTargetError, match=r"has a timeline \(kill_worker …\)"):
         refuse_steps([Step(at_s=1, do="kill_worker")])

@@ -83,9 +83,20 @@ def test_other_duration_keeps_the_rate(tmp_path: Path) -> None:
     assert (longer.load.rows, longer.load.duration_s) == (120, 60.0)
 
 
+def test_timeline_has_to_end_before_the_load() -> None:
+    with pytest.raises(UnusableScenarioError, match=r"seed: .*scale_workers at 20 s is after the load \(10 s\)"):
+        lasting(read(find("seed")), 10.0)
+
+
 def test_settings_are_shown_by_dotted_names(tmp_path: Path) -> None:
     shown = as_text(scenario(tmp_path, GOOD))
     assert (shown["load.rows"], shown["subscriptions[0].name"], shown["bounds.stall_s"]) == ("10", "a", "none")
+
+
+def test_secret_settings_are_masked(tmp_path: Path) -> None:
+    text = GOOD + '[stack]\nsettings = { WEBHOOKD_SMTP_PASSWORD = "p", WEBHOOKD_LEASE_S = "2" }'
+    shown = as_text(scenario(tmp_path, text))
+    assert (shown["stack.settings.WEBHOOKD_SMTP_PASSWORD"], shown["stack.settings.WEBHOOKD_LEASE_S"]) == ("****", "2")
 
 
 def test_each_subscription_has_its_own_path_secret_and_number(tmp_path: Path) -> None:
