@@ -87,7 +87,7 @@ picture: $(VENV)/runtime ## draw README's pictures anew, from a run of the demo 
 bench: $(VENV)/test ## the benchmark table (CASES="batch-1 filter")
 	@exec $(BIN)/webhookd-load-test bench $(CASES)
 
-bench-idle: $(VENV)/test ## what a thousand idle subscriptions cost
+bench-idle: $(VENV)/test ## what nine hundred idle subscriptions cost in one ingest process
 	@exec $(BIN)/webhookd-load-test idle
 
 bench-million: $(VENV)/test ## a million records arrive: all, in order, also when a worker is killed

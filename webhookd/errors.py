@@ -43,14 +43,14 @@
         ├── MailUndeliverable   mails do not reach an address of the operators
         ├── RowsRefused         the database answers, but refuses rows repeatedly
         ├── UpkeepDelayed       offsets of inactive subscriptions could not be renewed for a long time
+        ├── IngestFull          an ingest process runs as many subscriptions as it can; others wait for room
         ├── SecretKeysMissing   a secret cannot be stored, because this process has no key to encrypt it with
         ├── WorkersLackKeys     workers cannot decrypt the secrets of a subscription
         ├── WorkersLackStore    workers cannot read the database, which other processes may reach
         ├── NoWorkers           no worker consumes a queue
         └── QueueStalled        tasks wait, but no worker takes them
 
-The docstring of a class is its message. Its `code` is the same in the exception, the log line, the dead letter and the
-API's response.
+The docstring of a class is its message. Its `code` is the same in exception, log line, dead letter and response.
 """
 
 from collections.abc import Sequence
@@ -258,16 +258,14 @@ class UnusableDestination(UnusableSubscription):
 class UnusableSetting(WebhookdError):
     """The setting cannot be used.
 
-    Its text is one line that names the environment variable, says what is wrong and which form to write. A variable
-    that is no setting has the name `variable`.
+    Its text is one line: environment variable, what is wrong, form to write. `variable` names one that is no setting.
     """
 
     code = "unusable_setting"
 
     def __init__(self, detail: str = "", *, setting: str = "", variable: str = "") -> None:
-        self.setting = setting
+        self.setting, self.reason = setting, detail
         self.variable = variable or f"WEBHOOKD_{setting.upper()}"
-        self.reason = detail
         super().__init__(f"{self.variable}: {detail}")
 
 
@@ -358,6 +356,12 @@ class UpkeepDelayed(Unavailable):
     """The committed offsets of inactive subscriptions cannot be renewed."""
 
     code = "upkeep_delayed"
+
+
+class IngestFull(Unavailable):
+    """The ingest process runs as many subscriptions as one process can."""
+
+    code = "ingest_full"
 
 
 class MailUndeliverable(Unavailable):

@@ -24,6 +24,7 @@ from documentation.reference.pages import FOLDER, PAGES
 from tests.closure.findings import told
 from webhookd.errors import (
     FilterFault,
+    IngestFull,
     InvalidFilter,
     MailUnavailable,
     MailUndeliverable,
@@ -56,6 +57,7 @@ NEVER_ANSWERED: Mapping[type[WebhookdError], str] = {
     MailUndeliverable: "only ingest sends mails",
     RowsRefused: "only ingest writes rows again and again",
     UpkeepDelayed: "only ingest renews offsets",
+    IngestFull: "only ingest runs subscriptions",
     NoWorkers: "only ingest watches the queues",
     UnusableDestination: "only workers find it; its code is a reason in the status",
     WorkersLackKeys: "only ingest reads the heartbeats of workers",

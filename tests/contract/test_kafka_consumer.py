@@ -3,6 +3,8 @@
 Oracle: the offsets of the records, and what another member of the group reads afterwards.
 """
 
+import ctypes
+import gc
 import random
 import uuid
 from collections.abc import Callable, Iterator
@@ -303,3 +305,27 @@ def test_successful_commit_is_reported(join: Join, topic: str) -> None:
     member.consumer.commit({first: COMMITTED})
     member.until(lambda: member.committed == [first])
     assert member.failed_commits == []
+
+
+def test_closed_consumer_gives_its_key_back() -> None:
+    nobody = KafkaConnection("127.0.0.1:1")
+    Member(nobody, "first", ["orders"], "classic").close({})  # librdkafka takes keys of its own with the first one
+    member = Member(nobody, "second", ["orders"], "classic")
+    before = free_keys()
+    gc.disable()  # it would free the consumer too, some day
+    try:
+        member.close({})
+        assert free_keys() == before + 1
+    finally:
+        gc.enable()
+
+
+def free_keys() -> int:
+    """How many thread-specific data keys this process can still make; each Kafka client has one."""
+    library, made = ctypes.CDLL(None), list[int]()
+    key = ctypes.c_uint()
+    while library.pthread_key_create(ctypes.byref(key), None) == 0:
+        made.append(key.value)
+    for one in made:
+        library.pthread_key_delete(ctypes.c_uint(one))
+    return len(made)

@@ -84,7 +84,13 @@ class NewLoop:
     """A loop with its collaborators, of which no thread has been started; each topic has `partitions`."""
 
     def __init__(
-        self, url: str, open_consumer: OpenConsumer, *, partitions: int, observer: LoopObserver = NOT_OBSERVED
+        self,
+        url: str,
+        open_consumer: OpenConsumer,
+        *,
+        partitions: int,
+        observer: LoopObserver = NOT_OBSERVED,
+        subscriptions: int = 960,
     ) -> None:
         self.database = Database(url, secret_keys=SECRET_KEYS)
         self.never_joined = Event()
@@ -109,6 +115,7 @@ class NewLoop:
                 lane_bytes=10_000,
                 process_bytes=10_000,
                 worker_threads=WorkerThreads(first=64, retry=64),
+                subscriptions=subscriptions,
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             in_flight=self.in_flight,
@@ -144,10 +151,10 @@ def new_consumer(
 class Scene(NewLoop):
     """A running loop; `kafka_consumers` are those that it has opened, in their order."""
 
-    def __init__(self, folder: Path, observer: LoopObserver = NOT_OBSERVED) -> None:
+    def __init__(self, folder: Path, observer: LoopObserver = NOT_OBSERVED, subscriptions: int = 960) -> None:
         url = f"sqlite:///{folder / 'loop.db'}"
         create_tables(url)
-        super().__init__(url, self._open, partitions=2, observer=observer)
+        super().__init__(url, self._open, partitions=2, observer=observer, subscriptions=subscriptions)
         self.kafka_consumers: list[ClosableConsumer] = []
         self.opened = Event()
         self.refusals = 0
@@ -180,9 +187,9 @@ class Scene(NewLoop):
 
 
 @contextmanager
-def running(folder: Path, observer: LoopObserver = NOT_OBSERVED) -> Iterator[Scene]:
-    """A scene whose threads run."""
-    made = Scene(folder, observer)
+def running(folder: Path, observer: LoopObserver = NOT_OBSERVED, subscriptions: int = 960) -> Iterator[Scene]:
+    """A scene whose threads run; at most so many `subscriptions`."""
+    made = Scene(folder, observer, subscriptions)
     made.writer.start()
     made.publisher.start()
     made.loop.start()

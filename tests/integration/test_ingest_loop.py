@@ -247,3 +247,14 @@ def test_delivery_that_nobody_claims_is_counted_as_published_again(scene: Scene)
         until(
             lambda: live.read().value("webhookd_deliveries_published_total", again="true") == 1, "it is published again"
         )
+
+
+def test_subscription_without_room_has_that_in_its_stored_status_until_it_starts(tmp_path: Path) -> None:
+    with running(tmp_path, subscriptions=1) as scene:
+        with scene.database.transaction() as session:
+            subscriptions.insert(session, subscription())
+        on_the_loop(scene, lambda: scene.loop.subscriptions.run(subscription(OTHER_ID), None))
+        on_the_loop(scene, lambda: scene.loop.subscriptions.run(subscription(), None))
+        assert held_status(scene, "ingest_full", 1).health is Health.UNHEALTHY
+        on_the_loop(scene, lambda: scene.loop.subscriptions.stop(OTHER_ID))
+        assert held_status(scene, "", 1).health is Health.HEALTHY

@@ -126,13 +126,19 @@ class GroupConsumer:
         return offsets[1] if offsets[1] >= 0 else None
 
     def close(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
-        """Commit a last time, leave the group and free all resources. Blocks while the brokers are unreachable."""
+        """Commit a last time, leave the group and free all resources; it is the last call.
+
+        Blocks while the brokers are unreachable.
+        """
         try:
             if offsets:
                 self._consumer.commit(offsets=_positions(offsets), asynchronous=False)
         except KafkaException as error:
             _log.warning("commit_failed", code="kafka_unavailable", detail=str(error))
         self._consumer.close()
+        # A closed consumer keeps its thread-specific data key, of which a process has few, until it is freed. It and
+        # this object refer to each other: it would be freed only when Python's cyclic garbage collector comes by.
+        del self._consumer
 
     def _is_error(self, message: Message) -> bool:
         error = message.error()

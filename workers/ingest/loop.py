@@ -36,10 +36,12 @@ from workers.ingest.loop_limits import Clocks, LoopLimits
 from workers.ingest.loop_observers import NO_OBSERVERS, LoopObservers
 from workers.ingest.metrics.observer_guard import guarded
 from workers.ingest.ports import DeadLetterSink
-from workers.ingest.running_subscriptions import RunningSubscriptions
+from workers.ingest.running_subscriptions import NewConsumers, RunningSubscriptions
+from workers.ingest.settlement.database_writer import DatabaseWriter
 from workers.ingest.settlement.dead_letter_writer import DeadLetterWriter
 from workers.ingest.settlement.endpoint_verifications import EndpointVerifications
 from workers.ingest.settlement.settlement import Settlement
+from workers.ingest.subscription_limit import SubscriptionLimit
 from workers.ingest.thread_pool import ThreadPool
 from workers.ingest.timer_queue import TimerQueue
 
@@ -89,15 +91,12 @@ class IngestLoop:
             self.consumers, writers.publisher, writers.writer, clocks.monotonic, reply=limits.reply
         )
         self._settlement = self._new_settlement()
-        self.subscriptions = RunningSubscriptions(
-            self.consumers,
-            self,
-            in_flight=in_flight,
-            dispatcher=self._dispatcher,
-            settlement=self._settlement,
-            writer=writers.writer,
-            open_consumer=lambda subscription, previous: open_consumer(subscription, previous, self),
-            never_joined=never_joined,
+        self.subscriptions = self._new_subscriptions(
+            writers.writer,
+            NewConsumers(
+                open=lambda subscription, previous: open_consumer(subscription, previous, self),
+                never_joined=never_joined,
+            ),
         )
         self._running = True
         self._dispatching = True
@@ -133,6 +132,18 @@ class IngestLoop:
             failed=self._restart_later,
             marker_read=self.policy_confirmation.marker_read,
             observers=self._observers,
+        )
+
+    def _new_subscriptions(self, writer: DatabaseWriter, new_consumers: NewConsumers) -> RunningSubscriptions:
+        return RunningSubscriptions(
+            self.consumers,
+            self,
+            in_flight=self._in_flight,
+            dispatcher=self._dispatcher,
+            settlement=self._settlement,
+            writer=writer,
+            limit=SubscriptionLimit(self._limits.subscriptions, self.consumers, lambda: self._background.closing),
+            new_consumers=new_consumers,
         )
 
     # Called by other threads.
@@ -281,7 +292,9 @@ class IngestLoop:
             consumer.commits.commit()
 
     def _check_consumers(self) -> None:
-        """Once a second: divide the memory among the lanes, check each subscription and write its status."""
+        """Once a second: start what waits, divide the memory among the lanes, check and write each status."""
+        if self._dispatching:
+            self.subscriptions.start_waiting()
         self._dispatcher.count_lanes()
         lanes = sum(len(consumer.accumulator.lanes) for consumer in self.consumers.values())
         lane_bytes = min(self._limits.lane_bytes, self._limits.process_bytes // max(1, lanes))

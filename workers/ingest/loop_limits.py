@@ -49,7 +49,7 @@ class Clocks:
 class LoopLimits:
     """The name to which workers send reports, the commit interval, and how many bytes may wait in memory.
 
-    `worker_threads` is assumed until the first worker has a heartbeat.
+    `worker_threads` is assumed until the first worker has a heartbeat. At most `subscriptions` run at a time.
     """
 
     reply: str
@@ -57,3 +57,4 @@ class LoopLimits:
     lane_bytes: int
     process_bytes: int
     worker_threads: WorkerThreads
+    subscriptions: int

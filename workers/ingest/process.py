@@ -30,6 +30,7 @@ from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.edges.tracing import Tracing
 from webhookd.errors import (
     ClusterMismatch,
+    IngestFull,
     KafkaAuthenticationFailed,
     KafkaUnavailable,
     RowsRefused,
@@ -65,6 +66,7 @@ from workers.ingest.monitoring.monitor import Monitor
 from workers.ingest.settlement.database_writer import DatabaseWriter
 from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 from workers.ingest.settlement.report_reader import ReportReader
+from workers.ingest.subscription_limit import subscription_limit
 
 LOAD_TIMEOUT_S = 1.0
 """How long the monitor waits until the loop returns its load; after that it shows the previous load."""
@@ -257,6 +259,7 @@ class IngestProcess:
             KafkaAuthenticationFailed.code: self._kafka.check_accepts,
             RowsRefused.code: self._writer.check,
             UpkeepDelayed.code: self._upkeep.check,
+            IngestFull.code: self.loop.subscriptions.limit.check,
         }
 
     def _watched(self) -> list[WatchedService]:
@@ -334,4 +337,5 @@ def _loop_limits(settings: Settings, member_id: str) -> LoopLimits:
         lane_bytes=settings.lane_buffer_bytes,
         process_bytes=settings.process_buffer_bytes,
         worker_threads=WorkerThreads(first=settings.worker_threads, retry=settings.worker_threads),
+        subscriptions=subscription_limit(),
     )

@@ -2,6 +2,7 @@
 
 event                                  then
 a subscription is to be run            its consumer starts; while the service is offline the subscription waits
+there is no room for another one       it waits, unhealthy while as many run as may (subscription_limit.py)
 its consumer cannot be made            the start is tried again after START_RETRY_S
 a topic of it is not allowed, or its   it is stopped and unhealthy; the position stays
 policies are too old
@@ -12,6 +13,7 @@ the service goes offline               nothing is dispatched; once all in-flight
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from webhookd import logs
 from webhookd.errors import GroupDenied, UnusableSubscription
@@ -22,7 +24,7 @@ from webhookd.flow.status.subscription_status import Health, SubscriptionStatus,
 from webhookd.flow.subscription import Subscription
 from workers.ingest import loop_limits
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
-from workers.ingest.consumer.subscription_health import CONSUMER_FAILED, HELD
+from workers.ingest.consumer.subscription_health import CONSUMER_FAILED, HELD, INGEST_FULL
 from workers.ingest.dispatch.dispatcher import Dispatcher
 from workers.ingest.dispatch.task_publisher import Takeover
 from workers.ingest.polling_schedule import PollingSchedule
@@ -30,6 +32,7 @@ from workers.ingest.ports import Services
 from workers.ingest.settlement.activity_rendering import row_renderer
 from workers.ingest.settlement.database_writer import DatabaseWriter
 from workers.ingest.settlement.settlement import Settlement
+from workers.ingest.subscription_limit import SubscriptionLimit
 from workers.ingest.waiting_subscriptions import Revision, Waiting, WaitingSubscriptions
 
 OpenConsumer = Callable[[Subscription, SubscriptionStatus | None], SubscriptionConsumer]
@@ -38,12 +41,19 @@ OpenConsumer = Callable[[Subscription, SubscriptionStatus | None], SubscriptionC
 _log = logs.get(__name__)
 
 
-class RunningSubscriptions:
-    """Owned by the ingest loop's thread. `consumers` are those that run, by subscription id; `polling` schedules them.
+class NewConsumers(NamedTuple):
+    """How consumers are made.
 
     `never_joined` is called when a subscription's first consumer failed before it joined its group: the cause may be
     the group protocol.
     """
+
+    open: OpenConsumer
+    never_joined: Callable[[], None]
+
+
+class RunningSubscriptions:
+    """Owned by the ingest loop's thread. `consumers` are those that run, by id; `polling` schedules them."""
 
     def __init__(
         self,
@@ -54,8 +64,8 @@ class RunningSubscriptions:
         dispatcher: Dispatcher,
         settlement: Settlement,
         writer: DatabaseWriter,
-        open_consumer: OpenConsumer,
-        never_joined: Callable[[], None],
+        limit: SubscriptionLimit,
+        new_consumers: NewConsumers,
     ) -> None:
         self._consumers = consumers
         self._services = services
@@ -64,8 +74,9 @@ class RunningSubscriptions:
         self._settlement = settlement
         self.polling = PollingSchedule()
         self._writer = writer
-        self._open_consumer = open_consumer
-        self._never_joined = never_joined
+        self.limit = limit
+        """Its `check` is for any thread."""
+        self._new_consumers = new_consumers
         self._never_joined_ids: set[str] = set()
         self._wanted: dict[str, Subscription] = {}
         self._offline = WaitingSubscriptions()
@@ -98,25 +109,18 @@ class RunningSubscriptions:
         if self._dispatcher.offline:
             self._offline.add(subscription, previous)
             return
-        try:
-            consumer = self._open_consumer(subscription, previous)
-        except UnusableSubscription:
-            raise
-        except Exception as error:  # noqa: BLE001 - the consumer cannot be made now: it is tried again later
-            self._retry_start_later(subscription, previous, error)
-            return
-        self._consumers[subscription.id] = consumer
-        self.not_run.pop(subscription.id, None)
-        self._topics_changed = True
-        self.polling.add(consumer)
-        if previous is not None and previous.reason in HELD and consumer.health.state is Health.HEALTHY:
-            self._record(subscription.id, Event.HEALTHY)
-        _log.info("subscription_started", subscription=subscription.id, version=subscription.version)
+        if self.limit.has_room and not self.limit.waiting:
+            self._start(subscription, previous)
+        elif running is None:
+            self._wait_for_room(subscription, previous)
+        else:  # it keeps its place: only those that still close are in its way
+            self.limit.waiting.add_first(subscription, previous)
 
     def stop(self, subscription_id: str) -> None:
         """Stop running a subscription; reports about its in-flight deliveries are ignored from here on."""
         self._wanted.pop(subscription_id, None)
         self._offline.discard(subscription_id)
+        self.limit.discard(subscription_id)
         self.not_run.pop(subscription_id, None)
         consumer = self._consumers.pop(subscription_id, None)
         if consumer is None:
@@ -137,12 +141,23 @@ class RunningSubscriptions:
         self._taken_over.add(id_)
         self.stop(id_)
         before = previous or SubscriptionStatus(subscription_id=id_, health=Health.HEALTHY)
-        status = on_hold(before, problem, version)
-        self.not_run[id_] = status.reason
-        self._writer.set_status(status)
-        if (before.health, before.reason) != (status.health, status.reason):
-            self._record(id_, Event.UNHEALTHY, problem.code)
-            _log.warning("subscription_not_run", code=problem.code, subscription=id_, detail=problem.detail)
+        self._show_held(before, problem, version)
+
+    def start_waiting(self) -> None:
+        """Start subscriptions that wait for room as far as there is room; called once a second.
+
+        Each start is a call of its own, so that no iteration of the loop takes long.
+        """
+        if self._dispatcher.offline:
+            return
+        waiting = self.limit.waiting
+        if waiting and self.limit.has_room:
+            self._start_first(*waiting.take_first())
+            self._services.call(self.start_waiting)
+            return
+        for subscription, previous in waiting.all():
+            if subscription.id not in self.limit.held:
+                self._wait_for_room(subscription, previous)
 
     def revoke_others(self) -> None:
         """Revoke what other processes have published under policies that may be others now.
@@ -175,7 +190,7 @@ class RunningSubscriptions:
             self._never_joined_ids.discard(id_)
         else:  # the brokers may not know the group protocol; the next consumer may use another one
             self._never_joined_ids.add(id_)
-            self._never_joined()
+            self._new_consumers.never_joined()
         self._services.call_later(loop_limits.RESTART_S, lambda: self.restart(consumer))
 
     def restart(self, consumer: SubscriptionConsumer) -> None:
@@ -227,6 +242,48 @@ class RunningSubscriptions:
         superseded, now = self._in_flight.superseded, self._services.monotonic
         self._services.call(lambda: superseded.add_claimed(deliveries, now()))
 
+    def _start(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
+        self.limit.discard(subscription.id)
+        try:
+            consumer = self._new_consumers.open(subscription, previous)
+        except UnusableSubscription:
+            raise
+        except Exception as error:  # noqa: BLE001 - the consumer cannot be made now: it is tried again later
+            self._retry_start_later(subscription, previous, error)
+            return
+        self._consumers[subscription.id] = consumer
+        self.not_run.pop(subscription.id, None)
+        self._topics_changed = True
+        self.polling.add(consumer)
+        if previous is not None and previous.reason in HELD and consumer.health.state is Health.HEALTHY:
+            self._record(subscription.id, Event.HEALTHY)
+        _log.info("subscription_started", subscription=subscription.id, version=subscription.version)
+
+    def _start_first(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
+        try:
+            self._start(subscription, previous)
+        except UnusableSubscription as error:
+            problem = Problem(code=error.code, detail=error.detail, since=self._services.wall_clock())
+            self.hold(subscription.id, subscription.version, problem, previous)
+
+    def _wait_for_room(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
+        """Wait for room. That others still close is over soon, and no problem; that others run may last."""
+        if self.limit.reached:
+            before = previous or SubscriptionStatus(subscription_id=subscription.id, health=Health.HEALTHY)
+            problem = Problem(code=INGEST_FULL, detail=self.limit.detail, since=self._services.wall_clock())
+            previous = self._show_held(before, problem, subscription.version)
+            self.limit.held.add(subscription.id)
+        self.limit.waiting.add(subscription, previous)
+
+    def _show_held(self, before: SubscriptionStatus, problem: Problem, version: int) -> SubscriptionStatus:
+        id_, status = before.subscription_id, on_hold(before, problem, version)
+        self.not_run[id_] = status.reason
+        self._writer.set_status(status)
+        if (before.health, before.reason) != (status.health, status.reason):
+            self._record(id_, Event.UNHEALTHY, problem.code)
+            _log.warning("subscription_not_run", code=problem.code, subscription=id_, detail=problem.detail)
+        return status
+
     def _record(self, id_: str, event: Event, reason: str = "") -> None:
         now, succeeded = self._services.wall_clock(), event is Event.HEALTHY
         self._services.add_activity(
@@ -239,8 +296,8 @@ class RunningSubscriptions:
         if self._in_flight.under_way and self._services.monotonic() < leave_at:
             self._services.call_later(loop_limits.SWEEP_S, lambda: self._leave_when_settled(leave_at))
             return
-        for consumer in list(self._consumers.values()):
-            subscription, status = consumer.subscription, consumer.status()
+        running: list[Waiting] = [(consumer.subscription, consumer.status()) for consumer in self._consumers.values()]
+        for subscription, status in [*running, *self.limit.waiting.all()]:
             self.stop(subscription.id)
             self._wanted[subscription.id] = subscription
             self._offline.add(subscription, status)

@@ -18,27 +18,34 @@ class ThreadPool:
     def __init__(self) -> None:
         self._requests = ThreadPoolExecutor(THREADS, thread_name_prefix="ingest-background")
         self._closing = ThreadPoolExecutor(THREADS, thread_name_prefix="ingest-closing")
-        self._pending: set[Future[None]] = set()
+        self._requests_pending: set[Future[None]] = set()
+        self._closings_pending: set[Future[None]] = set()
+
+    @property
+    def closing(self) -> int:
+        """How many actions for closing have not ended; from any thread."""
+        return len(self._closings_pending)
 
     def run(self, action: Callable[[], None]) -> None:
         """Run on a thread for requests, soon; from any thread."""
-        self._submit(self._requests, action)
+        _submit(self._requests, self._requests_pending, action)
 
     def close(self, action: Callable[[], None]) -> None:
         """Run on a thread for closing, soon; it may block for long."""
-        self._submit(self._closing, action)
+        _submit(self._closing, self._closings_pending, action)
 
     def stop(self, budget_s: float) -> int:
         """Wait for all actions, for at most `budget_s`; returns how many did not end."""
-        _, unfinished = wait(list(self._pending), budget_s)
+        _, unfinished = wait([*self._requests_pending, *self._closings_pending], budget_s)
         self._requests.shutdown(wait=False)
         self._closing.shutdown(wait=False)
         return len(unfinished)
 
-    def _submit(self, pool: ThreadPoolExecutor, action: Callable[[], None]) -> None:
-        pending = pool.submit(_logged, action)
-        self._pending.add(pending)
-        pending.add_done_callback(self._pending.discard)
+
+def _submit(pool: ThreadPoolExecutor, pending: set[Future[None]], action: Callable[[], None]) -> None:
+    future = pool.submit(_logged, action)
+    pending.add(future)
+    future.add_done_callback(pending.discard)
 
 
 def _logged(action: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""The subscriptions that an ingest process will start when the service is online again."""
+"""The subscriptions that an ingest process will start later: when the service is online again, or when it has room."""
 
 from collections.abc import Callable
 
@@ -25,6 +25,10 @@ class WaitingSubscriptions:
         """Add a subscription, in place of another version of it."""
         self._waiting[subscription.id] = (subscription, status)
 
+    def add_first(self, subscription: Subscription, status: SubscriptionStatus | None) -> None:
+        """Add a subscription that is not among them; it is the first from here on."""
+        self._waiting = {subscription.id: (subscription, status), **self._waiting}
+
     def discard(self, subscription_id: str) -> None:
         """Remove a subscription, if it is among them."""
         self._waiting.pop(subscription_id, None)
@@ -38,6 +42,14 @@ class WaitingSubscriptions:
                 self.add(subscription, after)
                 changed.append(after)
         return changed
+
+    def take_first(self) -> Waiting:
+        """Remove and return the one that came first. Raises StopIteration when none waits."""
+        return self._waiting.pop(next(iter(self._waiting)))
+
+    def all(self) -> list[Waiting]:
+        """Return all of them, in the order in which they came."""
+        return list(self._waiting.values())
 
     def take_all(self) -> list[Waiting]:
         """Remove and return all of them, in the order in which they came."""

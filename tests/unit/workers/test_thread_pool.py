@@ -18,9 +18,10 @@ def test_consumers_that_close_slowly_delay_no_request() -> None:
         background.close(close)
     background.run(asked.set)
     answered = asked.wait(PATIENCE_S / 2)
+    closing = background.closing
     unfinished = background.stop(0.0)
     gone.set()
-    assert (answered, unfinished) == (True, 2 * THREADS)
+    assert (answered, closing, unfinished) == (True, 2 * THREADS, 2 * THREADS)
 
 
 def test_stop_waits_for_both() -> None:

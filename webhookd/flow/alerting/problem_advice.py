@@ -28,6 +28,11 @@ POLICIES_UNKNOWN = (
     "webhookd has stopped this subscription because it could not read what may be delivered. It keeps the position "
     "and continues by itself when it can read the policies again."
 )
+WAITS_FOR_ROOM = (
+    "webhookd reads nothing for this subscription while its ingest process has no room for another one. It keeps the "
+    "position, and continues there by itself when there is room. Records that wait longer than the topic's retention "
+    "time are lost."
+)
 STARTED_AGAIN = "webhookd tries again automatically. It keeps the position."
 KAFKA_DOWN = (
     "Kafka does not answer webhookd. webhookd reads nothing now and continues automatically when Kafka answers. It "
@@ -111,6 +116,7 @@ FIX_PROJECTION = (
     "dead letters by then have to be produced again."
 )
 FIX_INSIDE = "Nothing, unless the problem lasts: then ask the operator of webhookd."
+FIX_INGEST = "Ask the operator of webhookd to start another ingest process."
 FIX_LOGIN = "Ask the operator of webhookd to check its login and certificates for Kafka. Kafka's error is shown above."
 FIX_LOSS = (
     "Find out whether the receiver needs these records, and produce them again if it does. To prevent further loss, "
@@ -156,6 +162,7 @@ PROBLEM_ADVICE: Mapping[str, tuple[str, str]] = {
     "unusable_configuration": (NOT_STARTED, FIX_CONFIGURATION),
     "not_allowed": (NOT_ALLOWED, FIX_POLICY),
     "policies_outdated": (POLICIES_UNKNOWN, FIX_INSIDE),
+    "ingest_full": (WAITS_FOR_ROOM, FIX_INGEST),
     "topic_missing": (TOPIC_AWAITED, FIX_TOPIC),
     "topic_denied": (NOT_READ, FIX_TOPIC_ACCESS),
     "group_denied": (NOT_READ, FIX_GROUP_ACCESS),

@@ -44,6 +44,12 @@ MEANING: Mapping[str, tuple[str, str]] = {
         "delete them after their offset retention time.",
         "Check the detail: the group's coordinator, or the rights of webhookd's Kafka user on the group.",
     ),
+    "ingest_full": (
+        "An ingest process runs as many subscriptions as one process can. It does not run the others that it has; "
+        "nothing of them is lost while Kafka keeps the records.",
+        "Start another ingest process (`webhookd ingest`), on this machine or another one: the processes share the "
+        "subscriptions.",
+    ),
     "workers_lack_keys": (
         "Workers cannot decrypt the secrets of subscriptions, and send nothing for them. Nothing is lost while Kafka "
         "keeps the records. All other subscriptions go on.",

@@ -15,6 +15,7 @@ WEBHOOKD_CODES: Mapping[str, str] = {
     "unusable_configuration": "The stored configuration cannot be used.",
     "not_allowed": "No policy allows the tenant to read a topic of the subscription.",
     "policies_outdated": "The ingest process could not read the policies for longer than it may go on without them.",
+    "ingest_full": "The ingest process runs as many subscriptions as one process can; another process is needed.",
     "topic_missing": "A topic of the subscription does not exist.",
     "consumer_failed": "Reading from Kafka failed with an unexpected error.",
     "kafka_unavailable": "Kafka has not answered for half a minute.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from operator import sub
 from typing import NamedTuple
 
-from webhookd.errors import TopicNotAllowed, UnusableSubscription
+from webhookd.errors import IngestFull, TopicNotAllowed, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import LoggedExchange
 from webhookd.flow.attempt.response_body import text_of
 from webhookd.flow.dispatch.delivery import Lane
@@ -34,7 +34,10 @@ NOT_ALLOWED = TopicNotAllowed.code
 POLICIES_OUTDATED = "policies_outdated"
 """The policies could not be read for longer than the setting `policy_max_age_s`."""
 
-HELD = frozenset({NOT_ALLOWED, POLICIES_OUTDATED})
+INGEST_FULL = IngestFull.code
+"""The ingest process already runs as many subscriptions as it can (workers/ingest/subscription_limit.py)."""
+
+HELD = frozenset({NOT_ALLOWED, POLICIES_OUTDATED, INGEST_FULL})
 """A subscription with one of these problems is not run; it has no other problem meanwhile."""
 
 OVER_AT_START = frozenset({UnusableSubscription.code, CONSUMER_FAILED, *HELD})
