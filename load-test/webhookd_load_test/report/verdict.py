@@ -84,7 +84,7 @@ def _figures(result: Result) -> Iterator[Figure]:
     yield Figure("Lost", number_format.count(lost), f"of {_total(result, 'expected'):,}", wrong=lost > 0)
     duplicates = _total(result, "duplicates")
     yield Figure("Duplicates", number_format.count(duplicates), _share(duplicates, _total(result, "delivered")))
-    lane = "in a partition or of a key" if _total(result, "key_disorders") else "in a partition"
+    lane = "partition or key" if _total(result, "key_disorders") else "in a partition"
     yield Figure("Out of order", number_format.count(disorders), lane, wrong=disorders > 0)
     p50_ms, p99_ms = (result.latency.p50_ms, result.latency.p99_ms) if result.latency else (None, None)
     yield Figure("Latency p50", number_format.milliseconds(p50_ms), "append to delivery")

@@ -238,6 +238,17 @@ def test_many_subscriptions_are_summed_and_those_with_faults_named(tmp_path: Pat
     assert ["slow-3:", "record", "5,", "orders[0]", "offset", "102"] in lines
 
 
+def test_what_is_neither_expected_nor_a_fault_is_a_line_if_there_is_any(tmp_path: Path) -> None:
+    result = compared(good_run(), tmp_path)
+    assert "delivered though" not in printed(result)
+    assert "undecided" not in printed(result)
+    first, *others = result.subscriptions
+    first = msgspec.structs.replace(first, undecided=1, unacknowledged=2000)
+    text = printed(msgspec.structs.replace(result, subscriptions=[first, *others]))
+    assert "undecided: 1 record, not JSON or not judged by a filter: not to be delivered\n" in text
+    assert "delivered though Kafka had not acknowledged: 2,000 records\n" in text
+
+
 def test_missing_records_beyond_the_listed_ones_are_counted(tmp_path: Path) -> None:
     run = good_run(150)
     run.got = []

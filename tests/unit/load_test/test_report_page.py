@@ -69,7 +69,9 @@ def test_passed_run_says_so_first_with_its_figures(tmp_path: Path) -> None:
     page = page_of(run_folders.good(tmp_path))
     begin = page.text[: page.text.index("Over time")]
     assert "\nPassed\n" in begin
-    assert re.search(r"Lost\n0\nof [\d,]{5,}\nDuplicates\n5\n[\d.]+ % of records\nOut of order\n0\n", begin)
+    assert re.search(
+        r"Lost\n0\nof [\d,]{5,}\nDuplicates\n5\n[\d.]+ % of records\nOut of order\n0\nin a partition\n", begin
+    )
     assert "Latency p50\n31 ms\n" in begin
     assert "Latency p99\n1.27 s\n" in begin
     assert "Throughput\n51/s\n" in begin
@@ -100,7 +102,9 @@ def test_failed_run_lists_faults_and_what_is_missing_before_the_plots(tmp_path: 
     assert "\nFAILED\n" in begin
     assert all(fault in begin for fault in run_result.read(run.result).faults)
     assert "orders-eu\nload-1\n3\n1477\n211" in begin
-    assert "payments\nload-2\nkey\n1\n30\n31" in begin
+    assert "payments\nload-2\npartition\n1\n30\n32\n" in begin
+    assert "payments\nload-2\nkey\n1\n30\n31\n" in begin
+    assert "Out of order\n1\npartition or key\n" in begin
     assert "resident memory grew by 41 MiB in the second half" in begin
     assert "Unexpected\n2" in begin
 
