@@ -7,6 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from webhookd_load_test.counted import counted
 from webhookd_load_test.run_folder.result import Latency, Result, SubscriptionResult
 
 PLAIN_WIDTH = 132
@@ -18,7 +19,7 @@ MISSING_LINES = 20
 
 _SUMMED = ("expected", "delivered", "lost", "unexpected", "duplicates", "disorders")
 _COLUMNS = (
-    *("expected", "delivered", "lost", "unexpected", "twice", "disorder", "wrong", "refused"),
+    *("expected", "delivered", "lost", "unexpected", "duplicates", "out of\norder", "wrong", "refused"),
     *("p50 ms", "p99 ms", "max ms", "stall s"),
 )
 _CAPTION = "latencies from the append to the first delivery; those of several subscriptions: of the worst one"
@@ -44,6 +45,7 @@ def show(result: Result, out: Console) -> None:
         f"published: {publish.records:,} acknowledged, {publish.not_acknowledged:,} not; handed over late by "
         f"{publish.late_p50_ms:.1f} ms (p50), {publish.late_p99_ms:.1f} ms (p99), {publish.late_max_ms:.1f} ms (max)",
     )
+    _uncounted(result.subscriptions, out)
     _line(out, "latencies of the run, without endpoints that fail on purpose:")
     _line(out, f"latency from append:  {_latency(result.latency)}")
     _line(out, f"latency from publish: {_latency(result.latency_from_publish)}")
@@ -53,7 +55,7 @@ def show(result: Result, out: Console) -> None:
 def _verdict(result: Result) -> str:
     if result.passed:
         return "PASSED: nothing lost, everything in order, all bounds held"
-    return "PARTIAL: no verdict over an interrupted run" if result.partial else "FAILED"
+    return "PARTIAL: no verdict: the run ended early" if result.partial else "FAILED"
 
 
 def _line(out: Console, text: str) -> None:
@@ -62,14 +64,16 @@ def _line(out: Console, text: str) -> None:
 
 def _table(result: Result) -> Table:
     table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, caption=_CAPTION)
-    table.add_column("subscription", overflow="fold")
+    table.add_column("subscription", vertical="bottom", overflow="fold")
     for column in _COLUMNS:
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", vertical="bottom", no_wrap=True)
     subscriptions = result.subscriptions
     many = len(subscriptions) > MOST_ROWS
     for name, group in _groups(subscriptions) if many else [(one.name, [one]) for one in subscriptions]:
         table.add_row(*_row(name, group, [one.latency for one in group if one.latency]))
-    for one in sorted(filter(_badness, subscriptions), key=_badness, reverse=True)[:FAULTY_ROWS] if many else []:
+    for one in (
+        sorted(filter(_fault_count, subscriptions), key=_fault_count, reverse=True)[:FAULTY_ROWS] if many else []
+    ):
         table.add_row(*_row(f"with faults: {one.name}", [one], [one.latency] if one.latency else []))
     if len(subscriptions) > 1:
         table.add_row(*_row(f"all {len(subscriptions):,}", subscriptions, [result.latency] if result.latency else []))
@@ -84,19 +88,14 @@ def _groups(subscriptions: Sequence[SubscriptionResult]) -> list[tuple[str, list
     return [(f"{len(group):,} × {name}", group) for name, group in groups.items()]
 
 
-def _badness(one: SubscriptionResult) -> int:
-    """How many faults a subscription has."""
-    return one.lost + one.unexpected + one.disorders + _wrong(one)
-
-
-def _wrong(one: SubscriptionResult) -> int:
-    return one.wrong_places + one.wrong_keys + one.wrong_values + one.invalid_signatures
+def _fault_count(one: SubscriptionResult) -> int:
+    return one.wrong
 
 
 def _row(name: str, of: Sequence[SubscriptionResult], latencies: Sequence[Latency]) -> list[str]:
     counts = [
         *(sum(getattr(one, field) for one in of) for field in _SUMMED),
-        sum(map(_wrong, of)),
+        sum(one.altered for one in of),
         sum(one.refused for one in of),
     ]
     late = [max((getattr(one, field) for one in latencies), default=None) for field in ("p50_ms", "p99_ms", "max_ms")]
@@ -124,6 +123,19 @@ def _missing(subscriptions: Sequence[SubscriptionResult], out: Console) -> None:
     more = sum(one.lost for one in subscriptions) - len(lines[:MISSING_LINES])
     if more:
         _line(out, f"  and {more:,} more; result.json lists the first of each subscription")
+
+
+def _uncounted(subscriptions: Sequence[SubscriptionResult], out: Console) -> None:
+    """What is neither expected nor a fault, if there is any."""
+    undecided, unacknowledged = (
+        sum(getattr(one, field) for one in subscriptions) for field in ("undecided", "unacknowledged")
+    )
+    if undecided:
+        _line(
+            out, f"undecided: {counted(undecided, 'record')}, not JSON or not judged by a filter: not to be delivered"
+        )
+    if unacknowledged:
+        _line(out, f"delivered though Kafka had not acknowledged: {counted(unacknowledged, 'record')}")
 
 
 def _latency(latency: Latency | None) -> str:

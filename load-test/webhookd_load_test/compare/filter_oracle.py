@@ -6,17 +6,15 @@ A record that no filter rejects and that one cannot judge is undecided: webhookd
 a filter more than that counts as wanted.
 """
 
-import json
 from collections.abc import Sequence
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Final
 
 import jmespath
 from jmespath.exceptions import JMESPathError
 from jmespath.visitor import TreeInterpreter
 
 from webhookd_load_test.compare.number_set import NumberSet
-
-_Json: TypeAlias = Any  # any JSON
+from webhookd_load_test.json_text import Json, parsed
 
 _FAILURES = (JMESPathError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 """What the library raises for a record: its own errors, and those of the functions that it calls."""
@@ -31,7 +29,7 @@ class Filter:
         self._parsed = jmespath.compile(expression).parsed
         self._interpreter = TreeInterpreter()  # kept: a new one for each record takes three times as long
 
-    def holds(self, record: _Json) -> bool | None:
+    def holds(self, record: Json) -> bool | None:
         """Whether the record passes; None when the filter cannot judge it."""
         try:
             found = self._interpreter.visit(self._parsed, record)
@@ -85,12 +83,8 @@ class FilterOracle:
             selection.add(number, [verdicts[one] for one in selection.filters])
 
 
-def _decoded(payload: bytes) -> _Json:
+def _decoded(payload: bytes) -> Json:
     try:
-        return json.loads(payload.decode(), parse_constant=_refuse)
+        return parsed(payload)
     except (ValueError, RecursionError):
         return _NOT_JSON
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

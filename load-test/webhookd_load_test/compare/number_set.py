@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 
 class NumberSet:
-    """Numbers from 0. It takes a bit for each number up to the highest one, so that a long run fits in memory."""
+    """Numbers from 0. It takes a bit for each number up to the highest one, so that a long run fits in memory.
+
+    SeenOffsets is for offsets that begin anywhere; this one has `&`, `-` and an order.
+    """
 
     __slots__ = ("_bits",)
 

@@ -4,13 +4,14 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from webhookd_load_test.json_text import parsed
 from webhookd_load_test.records.csv_file import read
 
 
 def canonical(text: bytes) -> str | None:
     """One text for all that are the same JSON, whatever the order of members and the space; None: it is not JSON."""
     try:
-        return json.dumps(json.loads(text), sort_keys=True)
+        return json.dumps(parsed(text), sort_keys=True)
     except (ValueError, RecursionError):
         return None
 
@@ -24,7 +25,7 @@ def same_key(published: bytes | None, received: bytes | None) -> bool:
     if received[1:-1] == published and published.isalnum():
         return received[:1] == b'"' == received[-1:]
     try:
-        return bool(json.loads(received) == published.decode())
+        return bool(parsed(received) == published.decode())
     except ValueError:
         return False
 

@@ -1,13 +1,13 @@
 """Reads the records of a delivery, with keys and values as the text that arrived."""
 
-import json
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple, NoReturn
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from webhookd.flow.batching import envelope_reader
+from webhookd_load_test.json_text import parsed
 from webhookd_load_test.run_folder.published import HEADER
 
 _MOST = 2**63 - 1
@@ -85,16 +85,12 @@ def _rendered_record(one: envelope_reader.ParsedRecord) -> DeliveredRecord:
 def _is_json(body: bytes) -> bool:
     """Whether it is JSON as far as Python's parser can say: what is nested too deep for it may be."""
     try:
-        json.loads(body, parse_constant=_refuse)
+        parsed(body)
     except RecursionError:
         return True
     except ValueError:
         return False
     return True
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _text(raw: bytes | None) -> bytes:

@@ -30,7 +30,7 @@ class Scale:
         return (value - self.low) / (self.high - self.low)
 
 
-def spans_decades(values: Iterable[float], *, factor: float) -> bool:
+def spans_factor(values: Iterable[float], *, factor: float) -> bool:
     """Whether the largest value is so many times the least that is above 0."""
     positive = [value for value in values if value > 0]
     return bool(positive) and max(positive) >= factor * min(positive)

@@ -97,16 +97,17 @@ def _value_axis(plot: Plot) -> axis_ticks.Axis:
 def _lines(plot: Plot, canvas: Canvas, time: Scale, scale: Scale) -> list[Line]:
     ends = [scale(one.parts[-1][-1][1]) if one.parts else canvas.floor_y for one in plot.series]
     names_y = spread(ends, NAME_PX, canvas.top, canvas.floor_y)
-    drawn = _enveloped if plot.noisy and _dense(plot) else _plain
+    enveloped = plot.noisy and _dense(plot)
+    floor_y = canvas.floor_y if plot.filled else None
     return [
         Line(
             slot=slot,
             name=cut(one.name, FONT_PX, canvas.right - SWATCH_PX),
             name_y=name_y if canvas.names_lines else None,
-            **drawn(_pixels(one, time, scale), canvas.floor_y if plot.filled else None),
+            **(_enveloped(parts) if enveloped else _plain(parts, floor_y)),
         )
         for slot, (one, name_y) in enumerate(zip(plot.series, names_y, strict=True))
-        if one.parts
+        if (parts := _pixels(one, time, scale))
     ]
 
 
@@ -128,7 +129,7 @@ def _plain(parts: Sequence[Sequence[Point]], floor_y: float | None) -> Paths:
     return Paths(path="".join(map(_path, kept)), area=area, envelope="")
 
 
-def _enveloped(parts: Sequence[Sequence[Point]], _floor_y: float | None) -> Paths:
+def _enveloped(parts: Sequence[Sequence[Point]]) -> Paths:
     columns = [list(enveloped(part)) for part in parts]
     averages = ([(column.x, column.average) for column in part] for part in columns)
     return Paths(path="".join(map(_path, averages)), area="", envelope="".join(map(_around, columns)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from webhookd_load_test.report import number_format, run_data, tables
+from webhookd_load_test.report import fact_tables, number_format, record_lists, run_data
 from webhookd_load_test.report.canvas import NARROW, WIDE
 from webhookd_load_test.report.drawing import Drawing, drawing
 from webhookd_load_test.report.event_labels import EventStrip, event_strip
@@ -14,9 +14,11 @@ from webhookd_load_test.report.event_marks import Mark, marks
 from webhookd_load_test.report.headroom_table import headroom_table
 from webhookd_load_test.report.plot import Plot, summary
 from webhookd_load_test.report.plots import plots
+from webhookd_load_test.report.result_tables import result_tables
 from webhookd_load_test.report.run_data import RunData
-from webhookd_load_test.report.tables import Table
+from webhookd_load_test.report.table import Table
 from webhookd_load_test.report.verdict import verdict
+from webhookd_load_test.run_folder import whole_file
 from webhookd_load_test.run_folder.paths import RunFolder
 
 ENVIRONMENT = Environment(
@@ -32,7 +34,7 @@ CANVASES = (WIDE, NARROW)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class DrawnPlot:
     """A plot with its drawings, one for each canvas, and the same in words."""
 
     plot: Plot
@@ -45,10 +47,7 @@ def write_report(folder: RunFolder) -> Path:
 
     Raises run_data.UnusableRunError when nothing is there, OSError when the file cannot be written.
     """
-    page = html(run_data.read(folder))
-    unfinished = folder.report.with_suffix(".new")
-    unfinished.write_text(page, encoding="utf-8")
-    unfinished.replace(folder.report)
+    whole_file.write(folder.report, html(run_data.read(folder)).encode())
     return folder.report
 
 
@@ -61,9 +60,9 @@ def html(data: RunData) -> str:
         began=_date(data.began_ns),
         lasted=number_format.seconds(data.end_s),
         verdict=verdict(data),
-        proofs=_proofs(data),
+        fault_tables=_fault_tables(data),
         strips=_strips(known_marks, data.end_s),
-        figures=[_figure(plot, data.end_s, known_marks) for plot in plots(data)],
+        drawn_plots=[_drawn(plot, data.end_s, known_marks) for plot in plots(data)],
         tables=_tables(data, known_marks),
     )
 
@@ -76,31 +75,32 @@ def _strips(known_marks: list[Mark], end_s: float) -> list[EventStrip]:
     return [event_strip(known_marks, canvas, end_s) for canvas in CANVASES] if known_marks else []
 
 
-def _figure(plot: Plot, end_s: float, known_marks: list[Mark]) -> Figure:
-    return Figure(
+def _drawn(plot: Plot, end_s: float, known_marks: list[Mark]) -> DrawnPlot:
+    return DrawnPlot(
         plot=plot,
         drawings=[drawing(plot, canvas, end_s, known_marks) for canvas in CANVASES] if plot.drawn else [],
         words=" ".join(summary(one, plot.label) for one in plot.drawn),
     )
 
 
-def _proofs(data: RunData) -> list[Table]:
+def _fault_tables(data: RunData) -> list[Table]:
     """What is wrong, record by record."""
-    flat = tables.named_values(
+    flat = fact_tables.named_values(
         "Memory or descriptors that grew",
         data.facts.flat if data.facts else {},
         "The scenario asks that they stay flat.",
     )
-    compared = (tables.missing_table(data.result), tables.disorder_table(data.result)) if data.result else ()
+    lists = (record_lists.missing_table, record_lists.disorder_table, record_lists.deviation_table)
+    compared = [each(data.result) for each in lists] if data.result else []
     return [table for table in (*compared, flat) if table is not None]
 
 
 def _tables(data: RunData, known_marks: list[Mark]) -> list[Table]:
-    events = tables.event_table(known_marks)
+    events = fact_tables.event_table(known_marks)
     return [
-        *(tables.result_tables(data.result) if data.result else []),
+        *(result_tables(data.result) if data.result else []),
         *([events] if events else []),
         *([headroom_table(data.facts.headroom)] if data.facts and data.facts.headroom else []),
-        *([tables.publish_table(data.result)] if data.result else []),
-        *tables.fact_tables(data),
+        *([fact_tables.publish_table(data.result)] if data.result else []),
+        *fact_tables.fact_tables(data),
     ]

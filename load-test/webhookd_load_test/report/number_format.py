@@ -48,11 +48,6 @@ def seconds(number_s: float | None) -> str:
     return _two(whole_s // 3600, "h", whole_s % 3600 // 60, "min")
 
 
-def of(number: int, singular: str, plural: str | None = None) -> str:
-    """A number with what it counts: `1 record`, `12,345 records`."""
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
-
-
 def known(number: float | None) -> TypeGuard[float]:
     """Whether there is a finite number."""
     return number is not None and math.isfinite(number)

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from webhookd_load_test.report.axis_scale import spans_decades
+from webhookd_load_test.report.axis_scale import spans_factor
 from webhookd_load_test.report.time_series import Series
 
-DECADES_FACTOR = 50.0
+LOGARITHMIC_FROM_FACTOR = 50.0
 """From this factor between its least and its largest value on, a plot that may be logarithmic is."""
 
 
@@ -43,7 +43,9 @@ class Plot:
 
 def peaks_differ(series: Iterable[Series]) -> bool:
     """Whether the highest peak would flatten the lowest to a line at the bottom."""
-    return spans_decades([max(value for _, value in one.points) for one in series if one.parts], factor=DECADES_FACTOR)
+    return spans_factor(
+        [max(value for _, value in one.points) for one in series if one.parts], factor=LOGARITHMIC_FROM_FACTOR
+    )
 
 
 def summary(series: Series, label: Callable[[float], str]) -> str:

@@ -3,8 +3,8 @@
 from operator import attrgetter
 
 from webhookd_load_test.report import number_format
-from webhookd_load_test.report.axis_scale import spans_decades
-from webhookd_load_test.report.plot import DECADES_FACTOR, Plot, peaks_differ
+from webhookd_load_test.report.axis_scale import spans_factor
+from webhookd_load_test.report.plot import LOGARITHMIC_FROM_FACTOR, Plot, peaks_differ
 from webhookd_load_test.report.process_plots import process_plots
 from webhookd_load_test.report.run_data import RunData
 from webhookd_load_test.report.time_series import Series, by_second, growth, sampled
@@ -15,7 +15,7 @@ NOT_SAMPLED = "Not known: there are no samples of this run."
 
 def plots(data: RunData) -> list[Plot]:
     """All plots, in their order."""
-    return [_throughput(data), _latency(data), _lag(data), _trouble(data), *process_plots(data)]
+    return [_throughput(data), _latency(data), _lag(data), _duplicates_and_refused(data), *process_plots(data)]
 
 
 def _throughput(data: RunData) -> Plot:
@@ -45,7 +45,7 @@ def _throughput_series(data: RunData) -> list[Series]:
 def _latency(data: RunData) -> Plot:
     seconds = data.result.seconds if data.result else []
     series = [by_second(f"p{rank}", seconds, attrgetter(f"latency_p{rank}_ms")) for rank in (50, 90, 99)]
-    logarithmic = spans_decades((value for one in series for _, value in one.points), factor=DECADES_FACTOR)
+    logarithmic = spans_factor((value for one in series for _, value in one.points), factor=LOGARITHMIC_FROM_FACTOR)
     return Plot(
         key="latency",
         title="Latency",
@@ -73,7 +73,7 @@ def _lag(data: RunData) -> Plot:
     )
 
 
-def _trouble(data: RunData) -> Plot:
+def _duplicates_and_refused(data: RunData) -> Plot:
     seconds = data.result.seconds if data.result else []
     series = [by_second(name, seconds, attrgetter(name)) for name in ("duplicates", "refused")]
     quiet = not any(value for one in series for _, value in one.points)

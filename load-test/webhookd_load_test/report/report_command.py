@@ -13,14 +13,24 @@ from webhookd_load_test.run_folder.paths import RunFolder
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--open", "opens", type=click.BOOL, default=False, help="Open the report in a browser. Default: no.")
+@click.option("--open", "opens", is_flag=True, help="Open the report in a browser.")
 @click.option(
     "--picture", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Also take a picture: a PNG file."
 )
 @click.option(
-    "--appearance", type=click.Choice(list(APPEARANCES)), default="light", help="That of the picture. Default: light."
+    "--appearance",
+    type=click.Choice(list(APPEARANCES)),
+    default="light",
+    show_default=True,
+    help="The appearance of the picture.",
 )
-@click.option("--width", type=click.IntRange(500, 4000), default=1000, help="That of the picture. Default: 1000.")
+@click.option(
+    "--width",
+    type=click.IntRange(500, 4000),
+    default=1000,
+    show_default=True,
+    help="The width of the picture, in pixels.",
+)
 def report(folder: Path, *, opens: bool, picture: Path | None, appearance: Appearance, width: int) -> None:
     """Write FOLDER/report.html from what is there of a run, whole or not."""
     try:

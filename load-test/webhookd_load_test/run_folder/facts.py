@@ -1,11 +1,17 @@
 """What was run, and on what: settings, subscriptions, events, versions, machine and headroom, as one JSON document."""
 
+import math
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
+from webhookd_load_test.run_folder import whole_file
+
 EventKind = Literal["broker", "process", "receiver", "run"]
+
+LEAST_HEADROOM = 1.5
+"""How many times as fast as a run needs them producer and receiver must be, so that its figures are webhookd's."""
 
 
 class RunSubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,20 +47,38 @@ class Headroom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     needed_receiver_per_s: float
 
     @property
+    def sides(self) -> list["HeadroomSide"]:
+        """Producer and receiver."""
+        return [
+            HeadroomSide("producer", self.producer_per_s, self.needed_producer_per_s),
+            HeadroomSide("receiver", self.receiver_per_s, self.needed_receiver_per_s),
+        ]
+
+
+class HeadroomSide(NamedTuple):
+    """What one side does alone, and what the scenario needs of it, in records a second."""
+
+    name: str
+    alone_per_s: float
+    needed_per_s: float
+
+    @property
     def factor(self) -> float:
-        """The lesser of the two ratios."""
-        return min(
-            self.producer_per_s / self.needed_producer_per_s,
-            self.receiver_per_s / self.needed_receiver_per_s,
-        )
+        """How many times as fast as needed; infinite when nothing is needed."""
+        return self.alone_per_s / self.needed_per_s if self.needed_per_s > 0 else math.inf
+
+    @property
+    def enough(self) -> bool:
+        """Whether the side is fast enough."""
+        return self.factor >= LEAST_HEADROOM
 
 
 class RunFacts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Facts of one run. Times are nanoseconds since the epoch.
 
     `settings` are the scenario's, by their names in its file. `versions` and `machine` are for people. `complete` is
-    False when the run was interrupted, and `reason` says by what.
-    `undrained` says which subscriptions had not committed everything when the bound ended; empty: none.
+    False when the run ended early, and `reason` says by what. `undrained` says which subscriptions had not committed
+    everything when the bound ended; empty: none.
     """
 
     scenario: str
@@ -78,9 +102,7 @@ class RunFacts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 def write(file: Path, facts: RunFacts) -> None:
     """Write the facts, so that a reader sees the old or the new document."""
-    unfinished = file.with_suffix(".new")
-    unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2))
-    unfinished.replace(file)
+    whole_file.write(file, msgspec.json.format(msgspec.json.encode(facts), indent=2))
 
 
 def read(file: Path) -> RunFacts:

@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from webhookd_load_test.run_folder import whole_file
+
 DeviationKind = Literal["unexpected", "place", "key", "value"]
 
 
@@ -94,6 +96,16 @@ class SubscriptionResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     refused: int = 0
     deviations: list[Deviation] = []
 
+    @property
+    def wrong(self) -> int:
+        """How much happened that may never happen."""
+        return self.lost + self.unexpected + self.disorders + self.altered
+
+    @property
+    def altered(self) -> int:
+        """Deliveries with another place, key or value than was published, and requests with an invalid signature."""
+        return self.wrong_places + self.wrong_keys + self.wrong_values + self.invalid_signatures
+
 
 LISTED = 100
 
@@ -130,7 +142,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     `latency` is that of all subscriptions whose endpoint does not fail on purpose, or of all if there are no others.
     Throughput is in deliveries a second, from the first to the last.
-    `partial`: the run was interrupted, so that what is lost may only be late. `latency_from_publish` is from the moment
+    `partial`: the run ended early, so that what is lost may only be late. `latency_from_publish` is from the moment
     at which a record was handed to the producer. `elsewhere` are records of the run that were delivered to paths of no
     subscription.
     """
@@ -148,8 +160,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def write(file: Path, result: Result) -> None:
-    """Write the result."""
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1))
+    """Write the result, so that a reader sees the old or the new document."""
+    whole_file.write(file, msgspec.json.format(msgspec.json.encode(result), indent=1))
 
 
 def read(file: Path) -> Result:

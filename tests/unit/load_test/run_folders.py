@@ -77,7 +77,11 @@ def failed(folder: Path) -> RunFolder:
         second,
         disorders=1,
         unexpected=2,
-        disorder=[Disorder(number=90, topic="load-2", partition=1, offset=30, after_offset=31, by="key")],
+        key_disorders=1,
+        disorder=[
+            Disorder(number=90, topic="load-2", partition=1, offset=30, after_offset=32, by="partition"),
+            Disorder(number=90, topic="load-2", partition=1, offset=30, after_offset=31, by="key"),
+        ],
     )
     faults = [
         "3 of 1,190 records of orders-eu are missing.",

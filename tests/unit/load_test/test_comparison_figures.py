@@ -23,7 +23,7 @@ from webhookd_load_test.compare.number_set import NumberSet
 from webhookd_load_test.compare.progress_display import LINE_S, shown_progress
 from webhookd_load_test.run_folder import facts as run_facts
 from webhookd_load_test.run_folder.bounds import Bounds
-from webhookd_load_test.run_folder.facts import RunSubscription
+from webhookd_load_test.run_folder.facts import Headroom, RunSubscription
 from webhookd_load_test.run_folder.result import Latency, Result
 
 ORDERS = RunSubscription(id="s-1", name="orders", path="/orders", topics=["orders"])
@@ -88,7 +88,7 @@ def test_bound_of_stalls_holds_for_endpoints_that_do_not_fail_on_purpose(tmp_pat
     run = one_lane((0, 10), (1, 3010))
     assert compared(run, tmp_path / "a", Bounds(stall_s=3.0)).passed
     assert compared(run, tmp_path / "b", Bounds(stall_s=2.9)).faults == [
-        "1 subscriptions had a lane that stood still for longer than 2.9 s; the longest: 3.0 s, orders[0] of orders"
+        "1 subscription had a lane that stood still for longer than 2.9 s; the longest: 3.0 s, orders[0] of orders"
     ]
     run.subscriptions = [msgspec.structs.replace(ORDERS, faulty=True)]
     assert compared(run, tmp_path / "c", Bounds(stall_s=2.9)).passed
@@ -98,7 +98,7 @@ def test_bounds_are_those_of_the_settings(tmp_path: Path) -> None:
     run = one_lane((0, 10), (1, 3010))
     settings = {"load.rows": "2", "bounds.stall_s": "1.5", "bounds.duplicates": "None", "bounds.drain_s": "2"}
     faults = compared(run, tmp_path, settings=settings).faults
-    assert [fault.partition(" ")[2][:20] for fault in faults] == ["subscriptions had a ", "last record arrived "]
+    assert [fault.partition(" ")[2][:20] for fault in faults] == ["subscription had a l", "last record arrived "]
 
 
 def test_last_record_must_arrive_in_time(tmp_path: Path) -> None:
@@ -116,15 +116,53 @@ def test_growing_process_is_a_fault_where_memory_must_be_flat(tmp_path: Path) ->
     ]
 
 
-def test_interrupted_run_is_partial_and_has_not_passed(tmp_path: Path) -> None:
+def test_run_that_ended_early_is_partial_and_has_not_passed(tmp_path: Path) -> None:
     result = compared(good_run(), tmp_path, complete=False, reason="SIGINT")
     assert (result.passed, result.partial, result.faults) == (
         False,
         True,
-        ["partial: the run was interrupted (SIGINT)"],
+        ["partial: the run ended early (SIGINT)"],
     )
     assert [one.delivered for one in result.subscriptions] == [30, 40, 22]
-    assert printed(result).startswith("PARTIAL: no verdict over an interrupted run\n")
+    assert printed(result).startswith("PARTIAL: no verdict: the run ended early\n")
+
+
+def test_run_that_did_not_drain_is_complete_and_has_failed(tmp_path: Path) -> None:
+    undrained = "1 of 3 subscriptions had not committed everything 5 s after the last record; s-2: lag 7"
+    result = compared(good_run(), tmp_path, undrained=undrained)
+    assert (result.passed, result.partial, result.faults) == (False, False, [undrained])
+    assert printed(result).startswith("FAILED\n")
+
+
+@pytest.mark.parametrize(
+    ("producer_per_s", "receiver_per_s", "needed_per_s", "faults"),
+    [
+        (150.0, 150.0, 100.0, []),
+        (100.0, 100.0, 0.0, []),
+        (149.9, 4000.0, 100.0, ["the producer was measured at 150 records/s alone, 1.49 times"]),
+        (4000.0, 60.0, 100.0, ["the receiver was measured at 60 records/s alone, 0.60 times"]),
+        (
+            50.0,
+            60.0,
+            100.0,
+            [
+                "the producer was measured at 50 records/s alone, 0.50 times",
+                "the receiver was measured at 60 records/s alone, 0.60 times",
+            ],
+        ),
+    ],
+)
+def test_run_of_a_load_test_without_headroom_has_not_passed(
+    tmp_path: Path, producer_per_s: float, receiver_per_s: float, needed_per_s: float, faults: list[str]
+) -> None:
+    headroom = Headroom(
+        producer_per_s=producer_per_s,
+        receiver_per_s=receiver_per_s,
+        needed_producer_per_s=needed_per_s,
+        needed_receiver_per_s=needed_per_s,
+    )
+    rest = " what the scenario needs; 1.5 times are needed for the figures to be webhookd's"
+    assert compared(good_run(), tmp_path, headroom=headroom).faults == [f"{one}{rest}" for one in faults]
 
 
 def test_seconds_have_what_came_in_and_went_out(tmp_path: Path) -> None:
@@ -198,6 +236,17 @@ def test_many_subscriptions_are_summed_and_those_with_faults_named(tmp_path: Pat
     assert ["with", "faults:", "slow-3", "9", "7", "2"] in [line[:6] for line in lines]
     assert ["all", "25", "225", "223", "2"] in [line[:5] for line in lines]
     assert ["slow-3:", "record", "5,", "orders[0]", "offset", "102"] in lines
+
+
+def test_what_is_neither_expected_nor_a_fault_is_a_line_if_there_is_any(tmp_path: Path) -> None:
+    result = compared(good_run(), tmp_path)
+    assert "delivered though" not in printed(result)
+    assert "undecided" not in printed(result)
+    first, *others = result.subscriptions
+    first = msgspec.structs.replace(first, undecided=1, unacknowledged=2000)
+    text = printed(msgspec.structs.replace(result, subscriptions=[first, *others]))
+    assert "undecided: 1 record, not JSON or not judged by a filter: not to be delivered\n" in text
+    assert "delivered though Kafka had not acknowledged: 2,000 records\n" in text
 
 
 def test_missing_records_beyond_the_listed_ones_are_counted(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_record_removed_from_the_receiver_is_lost(folder: RunFolder, monkeypatch
     assert found(folder) == {"all": {"lost": 1}}
     ran = run_command(folder, monkeypatch)
     assert ran.exit_code == 1
-    assert "  1 records are lost: all 1" in ran.output
+    assert "  1 record is lost: all 1" in ran.output
     assert "  all: record 7, refunds[1] offset 100" in ran.output
     (missing,) = result_file.read(folder.result).subscriptions[1].missing
     assert (missing.number, missing.topic, missing.partition, missing.offset) == (7, "refunds", 1, 100)
@@ -99,7 +99,7 @@ def test_record_sent_twice_is_a_duplicate_and_passes_without_a_bound(folder: Run
     assert found(folder) == {"orders": {"duplicates": 1}}
     assert comparison.compare(folder).passed
     assert comparison.compare(folder, Bounds(duplicates=1)).passed
-    assert comparison.compare(folder, Bounds(duplicates=0)).faults == ["1 duplicates, more than the bound of 0"]
+    assert comparison.compare(folder, Bounds(duplicates=0)).faults == ["1 duplicate, more than the bound of 0"]
 
 
 def again(folder: RunFolder, path: str, number: int) -> int:
@@ -172,7 +172,7 @@ def test_changed_value_is_wrong(folder: RunFolder, monkeypatch: pytest.MonkeyPat
     assert (deviation.kind, deviation.number) == ("value", 8)
     ran = run_command(folder, monkeypatch)
     assert ran.exit_code == 1
-    assert "1 deliveries have another value than was published: paid 1" in ran.output
+    assert "1 delivery has another value than was published: paid 1" in ran.output
 
 
 def set_value(folder: RunFolder, value: str | None) -> None:
@@ -247,7 +247,7 @@ def test_record_at_a_path_of_no_subscription_is_a_fault(folder: RunFolder) -> No
     request = again(folder, "/orders", 4)
     change(folder.received(0), "UPDATE requests SET path = '/nobody' WHERE id = ?", request)
     assert found(folder) == {}
-    assert comparison.compare(folder).faults == ["1 deliveries went to paths of no subscription"]
+    assert comparison.compare(folder).faults == ["1 delivery went to a path of no subscription"]
 
 
 @pytest.mark.parametrize("status", [500, 429, 302, 0])
@@ -272,7 +272,7 @@ def test_invalid_signature_is_a_fault(folder: RunFolder, monkeypatch: pytest.Mon
     change(folder.received(0), "UPDATE requests SET signature = 'invalid' WHERE id = ?", request)
     assert found(folder) == {"all": {"invalid_signatures": 1}}
     ran = run_command(folder, monkeypatch)
-    assert (ran.exit_code, "1 requests have an invalid signature: all 1" in ran.output) == (1, True)
+    assert (ran.exit_code, "1 request has an invalid signature: all 1" in ran.output) == (1, True)
 
 
 def test_unacknowledged_record_may_arrive_and_may_be_missing(tmp_path: Path) -> None:

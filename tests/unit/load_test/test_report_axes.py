@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhookd_load_test.report import axis_ticks
-from webhookd_load_test.report.axis_scale import Scale, spans_decades
+from webhookd_load_test.report.axis_scale import Scale, spans_factor
 from webhookd_load_test.report.thinning import COLUMN_PX, enveloped, thinned
 
 PROPERTY = settings(max_examples=100, derandomize=True, database=None, deadline=None)
@@ -85,9 +85,9 @@ def test_scales_put_the_middle_in_the_middle() -> None:
 
 
 def test_decades_are_spanned_by_values_above_0() -> None:
-    assert spans_decades([0, 1, 50], factor=50)
-    assert not spans_decades([0, 1, 49], factor=50)
-    assert not spans_decades([0, 0], factor=50)
+    assert spans_factor([0, 1, 50], factor=50)
+    assert not spans_factor([0, 1, 49], factor=50)
+    assert not spans_factor([0, 0], factor=50)
 
 
 @PROPERTY

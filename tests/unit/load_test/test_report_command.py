@@ -12,7 +12,7 @@ from webhookd_load_test.report.picture import BROWSERS
 
 def test_report_is_written_and_named(tmp_path: Path) -> None:
     run = run_folders.good(tmp_path)
-    done = CliRunner().invoke(main, ["report", str(tmp_path), "--open", "no"])
+    done = CliRunner().invoke(main, ["report", str(tmp_path)])
     assert (done.exit_code, done.output) == (0, f"written: {run.report}\n")
     assert run.report.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert [file.name for file in tmp_path.glob("*.new")] == []

@@ -2,6 +2,7 @@
 
 import pytest
 
+from webhookd_load_test.counted import counted
 from webhookd_load_test.report import number_format
 from webhookd_load_test.report.text_width import cut, width
 
@@ -28,8 +29,8 @@ def test_counts_and_rates_have_thousands_apart() -> None:
     assert number_format.count(1_234_567) == "1,234,567"
     assert number_format.rate(52_000) == "52,000/s"
     assert number_format.rate(None) == "–"
-    assert number_format.of(1, "record") == "1 record"
-    assert number_format.of(2000, "delivery", "deliveries") == "2,000 deliveries"
+    assert counted(1, "record") == "1 record"
+    assert counted(2000, "delivery", "deliveries") == "2,000 deliveries"
 
 
 def test_text_that_fits_is_whole() -> None:

@@ -18,11 +18,13 @@ from webhookd_load_test.run_folder import facts as run_facts
 from webhookd_load_test.run_folder import result as run_result
 from webhookd_load_test.run_folder.facts import Event, Headroom
 from webhookd_load_test.run_folder.paths import RunFolder
-from webhookd_load_test.run_folder.result import Missing, Result, Second
+from webhookd_load_test.run_folder.result import Deviation, Missing, Result, Second
 
 RUNS = (run_folders.good, run_folders.failed, run_folders.partial, run_folders.many)
 EACH_RUN = pytest.mark.parametrize("made", RUNS, ids=lambda made: made.__name__)
 HOSTILE = '<script>alert("1")</script>&lt;'
+WRONG = "wrong:"
+"""What marks the row of a subscription with faults, for people who do not see its colour."""
 
 
 def page_of(run: RunFolder) -> ParsedPage:
@@ -67,7 +69,9 @@ def test_passed_run_says_so_first_with_its_figures(tmp_path: Path) -> None:
     page = page_of(run_folders.good(tmp_path))
     begin = page.text[: page.text.index("Over time")]
     assert "\nPassed\n" in begin
-    assert re.search(r"Lost\n0\nof [\d,]{5,}\nDuplicates\n5\n[\d.]+ % of records\nOrder violations\n0\n", begin)
+    assert re.search(
+        r"Lost\n0\nof [\d,]{5,}\nDuplicates\n5\n[\d.]+ % of records\nOut of order\n0\nin a partition\n", begin
+    )
     assert "Latency p50\n31 ms\n" in begin
     assert "Latency p99\n1.27 s\n" in begin
     assert "Throughput\n51/s\n" in begin
@@ -97,8 +101,10 @@ def test_failed_run_lists_faults_and_what_is_missing_before_the_plots(tmp_path: 
     begin = page.text[: page.text.index("Over time")]
     assert "\nFAILED\n" in begin
     assert all(fault in begin for fault in run_result.read(run.result).faults)
-    assert "orders-eu\nload-1\n3\n1,477\n211" in begin
-    assert "payments\nload-2\nkey\n1\n30\n31" in begin
+    assert "orders-eu\nload-1\n3\n1477\n211" in begin
+    assert "payments\nload-2\npartition\n1\n30\n32\n" in begin
+    assert "payments\nload-2\nkey\n1\n30\n31\n" in begin
+    assert "Out of order\n1\npartition or key\n" in begin
     assert "resident memory grew by 41 MiB in the second half" in begin
     assert "Unexpected\n2" in begin
 
@@ -126,12 +132,109 @@ def test_interrupted_run_says_what_is_not_known(tmp_path: Path) -> None:
     assert "throughput-wide-title" in page.attributes("id")
 
 
-def test_interrupted_run_that_was_compared_is_partial_though_nothing_is_wrong(tmp_path: Path) -> None:
-    run = run_folders.good(tmp_path)
+def end_early(run: RunFolder, *others: str) -> None:
     facts = run_facts.read(run.facts)
-    facts.complete = False
+    facts.complete, facts.reason = False, "SIGINT"
     run_facts.write(run.facts, facts)
-    assert "\nPartial\n" in page_of(run).text
+    faults = ["partial: the run ended early (SIGINT)", *others]
+    change_result(run, lambda result: msgspec.structs.replace(result, passed=False, partial=True, faults=faults))
+
+
+def test_run_that_ended_early_and_was_compared_is_partial(tmp_path: Path) -> None:
+    run = run_folders.failed(tmp_path)
+    end_early(run, "3 records are lost: orders-eu 3")
+    page = page_of(run)
+    begin = page.text[: page.text.index("Over time")]
+    assert "\nPartial\nThe run ended early: what is lost may only be late.\nWhat was found\n" in begin
+    assert "3 records are lost: orders-eu 3" in begin
+    assert "FAILED" not in page.text
+    assert "Why it failed" not in page.text
+
+
+def test_run_that_did_not_drain_has_failed(tmp_path: Path) -> None:
+    run = run_folders.good(tmp_path)
+    undrained = "1 of 3 subscriptions had not committed everything 5 s after the last record; s1: lag 7"
+    facts = run_facts.read(run.facts)
+    facts.undrained = undrained
+    run_facts.write(run.facts, facts)
+    change_result(run, lambda result: msgspec.structs.replace(result, passed=False, faults=[undrained]))
+    page = page_of(run)
+    begin = page.text[: page.text.index("Over time")]
+    assert "\nFAILED\n" in begin
+    assert f"Why it failed\n{undrained}\n" in begin
+
+
+def change_first(run: RunFolder, **fields: object) -> None:
+    def changed(result: Result) -> Result:
+        first, *others = result.subscriptions
+        return msgspec.structs.replace(result, subscriptions=[msgspec.structs.replace(first, **fields), *others])
+
+    change_result(run, changed)
+
+
+@pytest.mark.parametrize(
+    ("field", "figure"),
+    [
+        ("unexpected", "Unexpected"),
+        ("wrong_places", "Wrong places"),
+        ("wrong_keys", "Wrong keys"),
+        ("wrong_values", "Wrong values"),
+        ("invalid_signatures", "Invalid signatures"),
+    ],
+)
+def test_each_fault_is_a_figure_and_marks_its_subscription(field: str, figure: str, tmp_path: Path) -> None:
+    run = run_folders.good(tmp_path)
+    assert WRONG not in page_of(run).texts
+    change_first(run, **{field: 1977})
+    text = page_of(run).text
+    begin, _, rest = text.partition("Over time")
+    assert f"\n{figure}\n1,977\n" in begin
+    subscriptions = rest[rest.index("\nSubscriptions\n") : rest.index("\nLatency of each")]
+    row = re.search(r"wrong:\norders-eu((?:\n[\d,]+)+)", subscriptions, flags=re.DOTALL)
+    assert row is not None
+    assert row[1].split()[-3:] == (["1,977", "0", "0"] if field == "unexpected" else ["0", "1,977", "0"])
+
+
+@pytest.mark.parametrize(
+    ("field", "figure"),
+    [("refused", "Refused"), ("undecided", "Undecided"), ("unacknowledged", "Delivered all the same")],
+)
+def test_what_is_no_fault_is_a_figure_that_is_not_marked(field: str, figure: str, tmp_path: Path) -> None:
+    run = run_folders.good(tmp_path)
+    change_first(run, **{field: 1977})
+    text = page_of(run).text
+    assert f"\n{figure}\n1,977\n" in text[: text.index("Over time")]
+    assert f"\n{WRONG}\n" not in text
+
+
+def test_refused_requests_are_shown_for_each_subscription(tmp_path: Path) -> None:
+    run = run_folders.good(tmp_path)
+    change_first(run, refused=1977)
+    assert re.search(r"\norders-eu(?:\n[\d,]+){7}\n1,977\n", page_of(run).text)
+
+
+def test_deliveries_elsewhere_are_a_figure(tmp_path: Path) -> None:
+    run = run_folders.good(tmp_path)
+    change_result(run, lambda result: msgspec.structs.replace(result, elsewhere=12))
+    assert "\nElsewhere\n12\n" in page_of(run).text
+
+
+def test_wrong_deliveries_are_listed_with_identifiers_that_can_be_searched_for(tmp_path: Path) -> None:
+    run = run_folders.good(tmp_path)
+    deviation = Deviation(kind="value", number=123456, topic="load-1", partition=2, offset=98765)
+    change_first(run, wrong_values=300, deviations=[deviation] * 100)
+    begin = page_of(run).text.partition("Over time")[0]
+    assert "What arrived and is wrong\nThe first 100 of 300.\n" in begin
+    assert "orders-eu\nanother value than was published\nload-1\n2\n98765\n123456\n" in begin
+
+
+def test_latency_from_the_publication_is_shown(tmp_path: Path) -> None:
+    run = run_folders.good(tmp_path)
+    later = run_folders.latency(70.0)
+    change_result(run, lambda result: msgspec.structs.replace(result, latency_from_publish=later))
+    text = page_of(run).text
+    assert re.search(r"\nappend\n9\.3 ms\n49\.6 ms\n31 ms\n", text)
+    assert re.search(r"\npublish\n21 ms\n112 ms\n70 ms\n", text)
 
 
 def test_run_without_samples_is_reported(tmp_path: Path) -> None:
@@ -203,7 +306,7 @@ def test_worst_of_many_subscriptions_come_first(tmp_path: Path) -> None:
     assert "20 of 1,000 subscriptions" in tables
     assert tables.index("the lossy one") < tables.index("subscription-")
     assert len(re.findall(r"^subscription-\d+$", tables, flags=re.MULTILINE)) == 19 + 20 + 20
-    assert "✗" in tables
+    assert f"\n{WRONG}\n" in tables
 
 
 @pytest.mark.parametrize(
