@@ -27,6 +27,7 @@ from webhookd_load_test.benchmarks.rig.checking_receiver import ASK_TIMEOUT_S, S
 from webhookd_load_test.benchmarks.rig.command_end import end_with
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
 from webhookd_load_test.benchmarks.rig.many_rows import fill
+from webhookd_load_test.run_folder.units import MS_PER_S
 
 GOAL_MS: Final = 50.0
 """The 99th percentile of a list and of a status."""
@@ -174,7 +175,7 @@ def _query(database: Database) -> object:
 def _elapsed_ms(call: Callable[[], object]) -> float:
     began = time.perf_counter()
     call()
-    return 1000 * (time.perf_counter() - began)
+    return MS_PER_S * (time.perf_counter() - began)
 
 
 def _print(rows: Sequence[tuple[str, Latency]]) -> None:

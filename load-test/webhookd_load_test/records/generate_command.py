@@ -26,14 +26,22 @@ SHOWN_ROWS = 1000
 @click.command("csv-generate", short_help="Write the CSV file of a load.")
 @click.option("--csv", "csv", required=True, metavar="FILE", help="The file to write; - is standard output.")
 @click.option(
-    "--duration", "duration_ms", type=Duration(), required=True, help="90s, 1m, 1h30m, 500ms: from first to last."
+    "--duration",
+    "duration_ms",
+    type=Duration(),
+    required=True,
+    help="How long the load lasts: 90s, 1m, 1h30m, 500ms.",
 )
 @click.option("--rows", type=click.IntRange(1, 1_000_000_000), required=True, help="The number of records.")
 @click.option(
     "--topics", type=click.IntRange(1, 10_000), help="The number of topics, PREFIX-0, PREFIX-1, …; 1 if not given."
 )
 @click.option(
-    "--topic-prefix", default="load-test", show_default=True, metavar="PREFIX", help="Of those topics' names."
+    "--topic-prefix",
+    default="load-test",
+    show_default=True,
+    metavar="PREFIX",
+    help="How the names of the topics begin.",
 )
 @click.option(
     "--topic", "names", multiple=True, metavar="NAME", help="A topic, in place of --topics; repeat it for more."

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from webhookd_load_test.records import csv_file
 from webhookd_load_test.records.generate import generate
-from webhookd_load_test.records.publish_run import NS_PER_S
 from webhookd_load_test.records.publisher import Publisher
+from webhookd_load_test.run_folder.units import NS_PER_S
 
 MEASURED_S = 2.0
 ROWS = 200_000
@@ -16,11 +16,16 @@ BYTES = 256 * 1024 * 1024
 """So many rows and bytes at most: fast machines have published them before MEASURED_S is over."""
 
 
+class NotMeasuredError(Exception):
+    """A rate that could not be measured: the message has the reason."""
+
+
 def measure(kafka: Mapping[str, str], topic: str, payload_bytes: int) -> float:
     """Return how many records a second the Publisher reaches when all are due at once.
 
     Publishes to a topic that is there, and that nothing of the run reads: the records have numbers of their own. Blocks
-    for some seconds. Raises what `Publisher.run` raises, and RuntimeError when Kafka does not acknowledge any record.
+    for some seconds. Raises what `Publisher.run` raises, and NotMeasuredError when Kafka does not acknowledge any
+    record.
     """
     rows = max(1, min(ROWS, BYTES // payload_bytes))
     with tempfile.TemporaryDirectory() as folder:
@@ -41,5 +46,5 @@ def _rate(publisher: Publisher) -> float:
         timer.cancel()
     if not summary.published:
         reason = summary.refusals[0].reason if summary.refusals else "no broker has answered"
-        raise RuntimeError(f"the headroom cannot be measured: {reason}")
+        raise NotMeasuredError(f"the headroom cannot be measured: {reason}")
     return summary.published * NS_PER_S / (summary.ended_ns - summary.started_ns)

@@ -52,10 +52,14 @@ ERRORS = (UnusableCsvError, UnusablePublishedError, TopicsNotCreatedError, Kafka
     help="Create the topics that are not there, with the time of the append as timestamp.",
 )
 @click.option(
-    "--partitions", type=click.IntRange(1, 10_000), help="Of created topics; the brokers' default if not given."
+    "--partitions",
+    type=click.IntRange(1, 10_000),
+    help="Partitions of each created topic; the brokers' default if not given.",
 )
 @click.option(
-    "--replication-factor", type=click.IntRange(1, 100), help="Of created topics; the brokers' default if not given."
+    "--replication-factor",
+    type=click.IntRange(1, 100),
+    help="Replicas of each partition of the created topics; the brokers' default if not given.",
 )
 @click.option(
     "--speed",

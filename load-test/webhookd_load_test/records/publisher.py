@@ -107,8 +107,6 @@ class Publisher:
         self._shown_at_s = now_s
         self._on_progress(
             PublishProgress(
-                rows=self.prepare().rows,
-                sent=run.sent,
                 acknowledged=self._acknowledged,
                 refused=run.sender.refused,
                 late_ms=run.lateness.last_ms,
@@ -127,7 +125,6 @@ class Publisher:
             late_p50_ms=run.lateness.percentile_ms(0.5),
             late_p99_ms=run.lateness.percentile_ms(0.99),
             late_max_ms=run.lateness.max_ms,
-            began_ns=run.schedule.begin_ns,
             started_ns=self._started_ns,
             ended_ns=self._answered_ns,
             failure=run.sender.failure,

@@ -155,7 +155,6 @@ def test_rows_are_published_at_their_times(tmp_path: Path, kafka: dict[str, str]
         clock.move_to(HOUR_MS // 2 + 7)
         summary = run.result(PATIENCE_S)
     assert (summary.published, summary.sent, summary.unanswered, summary.complete) == (3, 3, 0, True)
-    assert summary.began_ns == clock.began_ns
     assert summary.late_max_ms == pytest.approx(7)
     due_ns = clock.began_ns + HOUR_MS // 2 * 1_000_000
     assert [row[5:7] for row in kept(tmp_path)] == [(clock.began_ns, clock.began_ns)] * 2 + [(due_ns, clock.now_ns)]

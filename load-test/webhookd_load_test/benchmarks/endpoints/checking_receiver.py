@@ -15,6 +15,7 @@ import click
 
 from webhookd.testing.arrival_order import ArrivalOrder
 from webhookd.testing.http_endpoint import Answer, HttpEndpoint, ReceivedRequest
+from webhookd_load_test.run_folder.units import NS_PER_MS
 
 RECORD = re.compile(rb'\{"topic":"([^"]+)","partition":(\d+),"offset":(\d+),')
 SENT = re.compile(rb'"sent_ns":"0*([1-9]\d*)"')
@@ -40,7 +41,7 @@ class Tally:
         self.records += len(records)
         for topic, partition, offset in records:
             add((path, topic, partition), int(offset))
-        self._late_ms.extend([(now_ns - int(sent)) / 1e6 for sent in SENT.findall(body)])
+        self._late_ms.extend([(now_ns - int(sent)) / NS_PER_MS for sent in SENT.findall(body)])
 
     def report(self) -> bytes:
         """All counts as JSON; latencies in milliseconds."""
