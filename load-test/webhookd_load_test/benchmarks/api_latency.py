@@ -23,6 +23,7 @@ from webhookd.store import migrating
 from webhookd.store.database import Database
 from webhookd.store.engines import Bounds
 from webhookd.store.tables import SubscriptionRow
+from webhookd_load_test import service_commands
 from webhookd_load_test.benchmarks.rig.checking_receiver import ASK_TIMEOUT_S, START_TIMEOUT_S
 from webhookd_load_test.benchmarks.rig.command_end import end_with
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
@@ -109,19 +110,16 @@ def _served(subscriptions: int, activity: int) -> Iterator[tuple[str, str, str]]
         services.wait_ready()
         url = postgres.create_database("bench_api")
         _fill(url, subscriptions, activity)
-        environment = {
-            "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": nobody,
-            "WEBHOOKD_REDIS_URL": redis.address,
-            "WEBHOOKD_DATABASE_URL": url,
-            "WEBHOOKD_API_BIND": api,
-            "WEBHOOKD_API_AUTH": "none",
-        }
+        environment = service_commands.environment(
+            kafka=nobody, redis_url=redis.address, database_url=url, api_bind=api
+        )
         gunicorn = ("-m", "gunicorn", "-k", "gthread", "-w", str(WORKERS), "--threads", str(THREADS), "-b", bare)
-        for name, command, address in (
-            ("api", ("-m", "command.main", "api"), f"http://{api}/1/Subscription?limit=1"),
-            ("bare", (*gunicorn, "webhookd_load_test.benchmarks.endpoints.bare_flask:app"), f"http://{bare}/"),
+        bare_app = [sys.executable, *gunicorn, "webhookd_load_test.benchmarks.endpoints.bare_flask:app"]
+        for name, start, address in (
+            ("api", partial(service_commands.start, ["api"]), f"http://{api}/1/Subscription?limit=1"),
+            ("bare", partial(spawn, bare_app), f"http://{bare}/"),
         ):
-            child = spawn([sys.executable, *command], log_file=LOGS / f"{name}.log", environment=environment)
+            child = start(log_file=LOGS / f"{name}.log", environment=environment)
             undo.callback(child.stop)
             until_ready(name, partial(_answers, address), [child], START_TIMEOUT_S)
         yield url, f"http://{api}", f"http://{bare}/"

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from stack.signals import Interrupted, raise_on_signals
+from webhookd_load_test.progress_display import ProgressDisplay
 from webhookd_load_test.records import csv_file
 from webhookd_load_test.records.duration import Duration
 from webhookd_load_test.records.generate import (
@@ -16,7 +17,6 @@ from webhookd_load_test.records.generate import (
     generate,
     topic_names,
 )
-from webhookd_load_test.records.progress import ProgressDisplay
 
 STDOUT = "-"
 SHOWN_ROWS = 1000

@@ -14,8 +14,8 @@ from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import KafkaUnavailable, UnusableSetting
 from webhookd.kafka_properties import KafkaProperties
 from webhookd_load_test.kafka_access import properties
+from webhookd_load_test.progress_display import ProgressDisplay
 from webhookd_load_test.records.csv_file import CsvSurvey, UnusableCsvError
-from webhookd_load_test.records.progress import ProgressDisplay
 from webhookd_load_test.records.publish_lines import lines_of, note_of
 from webhookd_load_test.records.publish_summary import PublishProgress, PublishSummary
 from webhookd_load_test.records.published_file import UnusablePublishedError
@@ -113,7 +113,7 @@ def csv_publish(  # noqa: PLR0913  # options arrive as arguments
 
 
 def _create(kafka: KafkaConnection, survey: CsvSurvey, partitions: int, replication_factor: int) -> None:
-    created = create_topics(properties(kafka), survey.topics, partitions, replication_factor)
+    created = create_topics(properties(kafka), dict.fromkeys(survey.topics, partitions), replication_factor)
     there = [name for name in survey.topics if name not in created]
     for what, names in (("created", created), ("there already, left alone:", there)):
         if names:

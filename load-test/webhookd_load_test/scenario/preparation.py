@@ -49,8 +49,9 @@ class Preparation:
         self._display.say(f"generating {load.rows:,} records of {load.payload_bytes} bytes")
         csv_file.write(self._folder.records, self._records(names))
         self._display.say(f"creating {load.topics} topics of {load.partitions} partitions")
-        topics.create_topics(self._target.kafka, names, load.partitions, self._target.replication_factor)
-        facts.partitions = dict.fromkeys(names, load.partitions)
+        partitions = dict.fromkeys(names, load.partitions)
+        topics.create_topics(self._target.kafka, partitions, self._target.replication_factor)
+        facts.partitions = partitions
         if self._headroom:
             facts.headroom = self._measured(planned)
         self._display.say("starting webhookd")
@@ -76,7 +77,7 @@ class Preparation:
         scenario = self._scenario
         self._display.say("measuring the producer and the receiver alone")
         topics.create_topics(
-            self._target.kafka, [HEADROOM_TOPIC], scenario.load.partitions, self._target.replication_factor
+            self._target.kafka, {HEADROOM_TOPIC: scenario.load.partitions}, self._target.replication_factor
         )
         needed = needed_rate.needed(scenario.load, self._folder.records, planned)
         batch = min(group.batch for group in scenario.subscriptions)

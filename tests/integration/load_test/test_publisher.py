@@ -86,7 +86,7 @@ def kafka(kafka_bootstrap: str) -> dict[str, str]:
 @pytest.fixture
 def topic(kafka: dict[str, str]) -> str:
     name = f"load-{uuid.uuid4().hex}"
-    assert create_topics(kafka, [name], PARTITIONS, 1) == [name]
+    assert create_topics(kafka, {name: PARTITIONS}, 1) == [name]
     return name
 
 
@@ -241,14 +241,14 @@ def test_created_topic_has_the_time_of_the_append(tmp_path: Path, kafka: dict[st
 
 
 def test_topic_that_is_there_is_left_alone(kafka: dict[str, str], topic: str) -> None:
-    assert create_topics(kafka, [topic, f"{topic}-2"], PARTITIONS + 1, 1) == [f"{topic}-2"]
+    assert create_topics(kafka, dict.fromkeys([topic, f"{topic}-2"], PARTITIONS + 1), 1) == [f"{topic}-2"]
     known = admin_of(kafka["bootstrap.servers"]).list_topics(timeout=PATIENCE_S).topics
     assert [len(known[name].partitions) for name in (topic, f"{topic}-2")] == [PARTITIONS, PARTITIONS + 1]
 
 
 def test_topic_that_cannot_be_created_is_named(kafka: dict[str, str]) -> None:
     with pytest.raises(TopicsNotCreatedError, match=r"topic orders was not created: .*[Rr]eplication factor"):
-        create_topics(kafka, ["orders"], 1, 99)
+        create_topics(kafka, {"orders": 1}, 99)
 
 
 def test_headroom_is_a_rate_of_acknowledged_records(

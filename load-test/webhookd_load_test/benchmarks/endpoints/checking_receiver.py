@@ -7,14 +7,15 @@ returns them too, and restarts counting and timing, but keeps the order of each 
 and a partition.
 """
 
-import json
 import re
 from array import array
 
 import click
+import msgspec
 
 from webhookd.testing.arrival_order import ArrivalOrder
 from webhookd.testing.http_endpoint import Answer, HttpEndpoint, ReceivedRequest
+from webhookd_load_test.benchmarks.endpoints.receiver_report import ReceiverReport
 from webhookd_load_test.run_folder.units import NS_PER_MS
 
 RECORD = re.compile(rb'\{"topic":"([^"]+)","partition":(\d+),"offset":(\d+),')
@@ -48,19 +49,19 @@ class Tally:
         late = sorted(self._late_ms)
         at = {p: late[min(len(late) - 1, int(len(late) * p / 100))] if late else 0.0 for p in (50, 99, 100)}
         seen = self._order.seen
-        known = {
-            "requests": self.requests,
-            "records": self.records,
-            "duplicates": self._order.duplicates,
-            "missing": seen.missing,
-            "out_of_order": self._order.out_of_order,
-            "received_ends": {_name(lane): [own.lowest, own.highest + 1] for lane, own in seen.lanes.items()},
-            "timed": len(late),
-            "p50_ms": at[50],
-            "p99_ms": at[99],
-            "max_ms": at[100],
-        }
-        return json.dumps(known).encode()
+        report = ReceiverReport(
+            requests=self.requests,
+            records=self.records,
+            duplicates=self._order.duplicates,
+            missing=seen.missing,
+            out_of_order=self._order.out_of_order,
+            received_ends={_name(lane): (own.lowest, own.highest + 1) for lane, own in seen.lanes.items()},
+            timed=len(late),
+            p50_ms=at[50],
+            p99_ms=at[99],
+            max_ms=at[100],
+        )
+        return msgspec.json.encode(report)
 
 
 def _name(lane: tuple[str, bytes, bytes]) -> str:
