@@ -8,7 +8,8 @@ import click
 
 from stack.signals import Interrupted, raise_on_signals
 from webhookd_load_test.progress_display import ProgressDisplay
-from webhookd_load_test.records import csv_file
+from webhookd_load_test.records import csv_writer
+from webhookd_load_test.records.csv_file import TOPIC, UnusableCsvError
 from webhookd_load_test.records.duration import Duration
 from webhookd_load_test.records.generate import (
     LARGEST_PAYLOAD_BYTES,
@@ -98,7 +99,7 @@ def csv_generate(  # noqa: PLR0913  # options arrive as arguments
     try:
         with ProgressDisplay("generating", rows, "rows") as display:
             _write(csv, _shown(records, display))
-    except csv_file.UnusableCsvError as error:
+    except UnusableCsvError as error:
         raise click.ClickException(str(error)) from None
     except Interrupted as interrupted:
         click.echo("interrupted; the file was not written", err=True)
@@ -110,7 +111,7 @@ def csv_generate(  # noqa: PLR0913  # options arrive as arguments
 def _checked(names: Iterable[str]) -> list[str]:
     found = list(names)
     for name in found:
-        if not csv_file.TOPIC.fullmatch(name):
+        if not TOPIC.fullmatch(name):
             raise click.UsageError(f"{name!r} is no name of a topic: letters, digits, dots, _ and -, at most 249")
     if len(set(found)) != len(found):
         raise click.UsageError("--topic has a name twice")
@@ -119,10 +120,10 @@ def _checked(names: Iterable[str]) -> list[str]:
 
 def _write(target: str, records: Iterator[Record]) -> None:
     if target == STDOUT:
-        csv_file.write_to(sys.stdout, records)
+        csv_writer.write_to(sys.stdout, records)
         sys.stdout.flush()
     else:
-        csv_file.write(Path(target), records)
+        csv_writer.write(Path(target), records)
 
 
 def _shown(records: Iterator[Record], display: ProgressDisplay) -> Iterator[Record]:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from webhookd_load_test.records import csv_file
+from webhookd_load_test.records import csv_writer
 from webhookd_load_test.records.generate import generate
 from webhookd_load_test.records.publisher import Publisher
 from webhookd_load_test.run_folder.units import NS_PER_S
@@ -30,7 +30,7 @@ def measure(kafka: Mapping[str, str], topic: str, payload_bytes: int) -> float:
     rows = max(1, min(ROWS, BYTES // payload_bytes))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "records.csv"
-        csv_file.write(file, generate(rows=rows, duration_ms=1, topics=[topic], payload_bytes=payload_bytes))
+        csv_writer.write(file, generate(rows=rows, duration_ms=1, topics=[topic], payload_bytes=payload_bytes))
         publisher = Publisher(csv=file, published=Path(folder) / "published.sqlite", kafka=kafka)
         publisher.prepare()
         return _rate(publisher)

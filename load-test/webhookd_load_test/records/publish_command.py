@@ -15,7 +15,8 @@ from webhookd.errors import KafkaUnavailable, UnusableSetting
 from webhookd.kafka_properties import KafkaProperties
 from webhookd_load_test.kafka_access import properties
 from webhookd_load_test.progress_display import ProgressDisplay
-from webhookd_load_test.records.csv_file import CsvSurvey, UnusableCsvError
+from webhookd_load_test.records.csv_file import UnusableCsvError
+from webhookd_load_test.records.csv_survey import CsvSurvey
 from webhookd_load_test.records.publish_lines import lines_of, note_of
 from webhookd_load_test.records.publish_summary import PublishProgress, PublishSummary
 from webhookd_load_test.records.published_file import UnusablePublishedError

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from webhookd_load_test.records import csv_file
-from webhookd_load_test.records.csv_file import CsvSurvey
+from webhookd_load_test.records import csv_file, csv_survey
+from webhookd_load_test.records.csv_survey import CsvSurvey
 from webhookd_load_test.records.pending_rows import Schedule, pending_rows
 from webhookd_load_test.records.publish_run import PublishRun
 from webhookd_load_test.records.publish_summary import PublishProgress, PublishSummary
@@ -67,7 +67,7 @@ class Publisher:
         Calls `watch` with the bytes read so far. Blocks; raises UnusableCsvError.
         """
         if self._survey is None:
-            self._survey = csv_file.survey(self._csv, watch)
+            self._survey = csv_survey.survey(self._csv, watch)
         return self._survey
 
     def run(self, stopping: threading.Event) -> PublishSummary:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from command.api_client import ManagementClient
 from webhookd_load_test.receiver import headroom as receiver_headroom
 from webhookd_load_test.receiver.receiver_processes import ReceiverProcesses
-from webhookd_load_test.records import csv_file, topics
+from webhookd_load_test.records import csv_writer, topics
 from webhookd_load_test.records import headroom as producer_headroom
 from webhookd_load_test.records.generate import Record, generate
 from webhookd_load_test.run_folder.facts import Headroom, RunFacts
@@ -47,7 +47,7 @@ class Preparation:
         names = [f"load-test-{scenario.name}-{number}" for number in range(load.topics)]
         planned = planned_subscription.plan(scenario, names)
         self._display.say(f"generating {load.rows:,} records of {load.payload_bytes} bytes")
-        csv_file.write(self._folder.records, self._records(names))
+        csv_writer.write(self._folder.records, self._records(names))
         self._display.say(f"creating {load.topics} topics of {load.partitions} partitions")
         partitions = dict.fromkeys(names, load.partitions)
         topics.create_topics(self._target.kafka, partitions, self._target.replication_factor)

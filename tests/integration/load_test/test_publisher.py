@@ -18,7 +18,7 @@ from confluent_kafka.cimpl import NewTopic
 from tests.harness.command_signals import signals_restored
 from tests.harness.kafka_admin import admin_of
 from webhookd_load_test.main import main
-from webhookd_load_test.records import csv_file, headroom
+from webhookd_load_test.records import csv_writer, headroom
 from webhookd_load_test.records.generate import Record
 from webhookd_load_test.records.publish_summary import PublishProgress, PublishSummary
 from webhookd_load_test.records.publisher import Publisher
@@ -100,7 +100,7 @@ def running(publisher: Publisher, stopping: threading.Event) -> Iterator[Future[
 
 
 def publisher_of(folder: Path, records: list[Record], kafka: dict[str, str], **more: Any) -> Publisher:  # noqa: ANN401
-    csv_file.write(folder / "records.csv", records)
+    csv_writer.write(folder / "records.csv", records)
     return Publisher(csv=folder / "records.csv", published=folder / "published.sqlite", kafka=kafka, **more)
 
 
@@ -261,7 +261,7 @@ def test_headroom_is_a_rate_of_acknowledged_records(
 
 def test_command_with_a_refused_row_ends_with_its_line(tmp_path: Path, kafka: dict[str, str], topic: str) -> None:
     file = tmp_path / "records.csv"
-    csv_file.write(file, [*records_of(topic, 0, 0), Record(f"{topic}-missing", b"{}", None, 0)])
+    csv_writer.write(file, [*records_of(topic, 0, 0), Record(f"{topic}-missing", b"{}", None, 0)])
     options = [f"--kafka-config={name}={value}" for name, value in kafka.items() if name != "bootstrap.servers"]
     with signals_restored():
         ended = CliRunner().invoke(
