@@ -259,6 +259,14 @@ def test_headroom_is_a_rate_of_acknowledged_records(
     assert len(consumed(kafka, topic, 500)) == 500
 
 
+def test_headroom_without_an_acknowledged_record_is_not_measured(
+    kafka: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(headroom, "ROWS", 5)
+    with pytest.raises(headroom.NotMeasuredError, match="cannot be measured: Broker: Unknown topic or partition"):
+        headroom.measure(kafka, f"load-{uuid.uuid4().hex}", 200)
+
+
 def test_command_with_a_refused_row_ends_with_its_line(tmp_path: Path, kafka: dict[str, str], topic: str) -> None:
     file = tmp_path / "records.csv"
     csv_writer.write(file, [*records_of(topic, 0, 0), Record(f"{topic}-missing", b"{}", None, 0)])
