@@ -1,23 +1,18 @@
 """Changes of a running Kafka cluster, each of them up to its end: brokers added, removed, killed, started again."""
 
-import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-
-from confluent_kafka import ElectionType, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._metadata import PartitionMetadata
 
 from stack import kafka_reassignment
 from stack.errors import ChangeRefused, NotChanged
 from stack.kafka import KafkaCluster
-from stack.kafka_reassignment import Assignment, Partition
+from stack.kafka_partitions import KafkaPartitions
+from stack.kafka_reassignment import Assignment
 from stack.kafka_tools import KafkaTools
 
-ASK_TIMEOUT_S = 5.0
 POLL_INTERVAL_S = 0.1
 CHANGE_TIMEOUT_S = 180.0
 """How long one change may take: a node starts within seconds, and partitions of a test move within seconds."""
@@ -46,7 +41,7 @@ class KafkaChanges:
         self._stopping = stopping or threading.Event()
         self._timeout_s = timeout_s
         self._tools = KafkaTools(cluster.address, cluster.directory)
-        self._admin = _client(cluster.address)
+        self._partitions = KafkaPartitions(cluster.address, self._until)
 
     @property
     def running(self) -> list[int]:
@@ -69,8 +64,8 @@ class KafkaChanges:
 
         None: of all topics except internal ones.
         """
-        wanted = [topic for topic in self._topics() if not _is_internal(topic)] if topics is None else topics
-        self._move(kafka_reassignment.share(self._assignment(wanted), node_id, self._cluster.node_ids))
+        wanted = self._partitions.ordinary_topics() if topics is None else topics
+        self._move(kafka_reassignment.share(self._partitions.assignment(wanted), node_id, self._cluster.node_ids))
         return self.holding(node_id, wanted)
 
     def remove_broker(self, node_id: int) -> None:
@@ -100,7 +95,7 @@ class KafkaChanges:
 
     def holding(self, node_id: int, topics: Collection[str] | None = None) -> Holding:
         """What a broker holds of these topics; None: of all, internal ones included."""
-        partitions = [one for _, one in self._partitions(topics)]
+        partitions = self._partitions.of(topics).values()
         return Holding(
             partitions=len(partitions),
             replicas=sum(node_id in one.replicas for one in partitions),
@@ -117,14 +112,14 @@ class KafkaChanges:
     def _refuse_removal(self, node_id: int) -> None:
         self._refuse_missing(node_id, "removed")
         self._cluster.refuse_founder(node_id)
-        kafka_reassignment.drain(self._assignment(None), node_id, self._others(node_id))
+        kafka_reassignment.drain(self._partitions.assignment(None), node_id, self._others(node_id))
 
     def _others(self, node_id: int) -> list[int]:
         return [other for other in self._cluster.running if other != node_id]
 
     def _drain(self, node_id: int) -> None:
         """Move replicas away until there are none: topics may be created meanwhile."""
-        while plan := kafka_reassignment.drain(self._assignment(None), node_id, self._others(node_id)):
+        while plan := kafka_reassignment.drain(self._partitions.assignment(None), node_id, self._others(node_id)):
             self._move(plan)
 
     def _move(self, plan: Assignment) -> None:
@@ -138,55 +133,24 @@ class KafkaChanges:
 
     def _arrived(self, plan: Assignment) -> bool:
         """Whether the metadata show the new replicas: that costs less than to ask with the tool."""
-        now = self._assignment({topic for topic, _ in plan})
+        now = self._partitions.assignment({topic for topic, _ in plan})
         return all(now.get(partition) == replicas for partition, replicas in plan.items())
 
     def _led_as_planned(self, plan: Assignment) -> bool:
         """Whether each partition's first replica leads it; asks for an election of those that another one leads."""
-        leaders = {partition: one.leader for partition, one in self._partitions({topic for topic, _ in plan})}
+        known = self._partitions.of({topic for topic, _ in plan})
+        leaders = {partition: one.leader for partition, one in known.items()}
         wanted = {partition: first for partition, (first, *_) in plan.items() if first in self._cluster.running}
         others = [partition for partition, first in wanted.items() if leaders.get(partition, first) != first]
         if others:
-            self._elect(others)
+            self._partitions.elect(others)
         return not others
-
-    def _elect(self, partitions: Iterable[Partition]) -> None:
-        """Ask for an election; that it was held is seen in the metadata."""
-        chosen = [TopicPartition(topic, number) for topic, number in partitions]
-        with contextlib.suppress(KafkaException):
-            self._admin.elect_leaders(ElectionType.PREFERRED, chosen).result()
 
     def _wait_registered(self, node_id: int) -> None:
         self._until(self._cluster.answers, f"broker {node_id} is not registered", running=node_id)
 
     def _in_sync(self, node_id: int) -> bool:
-        return all(node_id in one.isrs for _, one in self._partitions(None) if node_id in one.replicas)
-
-    def _topics(self) -> Mapping[str, Mapping[int, PartitionMetadata]]:
-        """All topics. Brokers may be too busy to answer, for instance when another one was just killed."""
-        known: dict[str, Mapping[int, PartitionMetadata]] = {}
-        self._until(lambda: self._ask_topics(known), "Kafka does not answer")
-        return known
-
-    def _ask_topics(self, known: dict[str, Mapping[int, PartitionMetadata]]) -> bool:
-        try:
-            answered = self._admin.list_topics(timeout=ASK_TIMEOUT_S).topics
-        except KafkaException:
-            self._admin = _client(self._cluster.address)  # it may go on waiting for a broker that was killed
-            return False
-        known.update((name, topic.partitions) for name, topic in answered.items())
-        return True
-
-    def _partitions(self, topics: Collection[str] | None) -> list[tuple[Partition, PartitionMetadata]]:
-        return [
-            ((topic, number), partition)
-            for topic, partitions in self._topics().items()
-            if topics is None or topic in topics
-            for number, partition in partitions.items()
-        ]
-
-    def _assignment(self, topics: Collection[str] | None) -> Assignment:
-        return {partition: tuple(one.replicas) for partition, one in self._partitions(topics)}
+        return all(node_id in one.isrs for one in self._partitions.of(None).values() if node_id in one.replicas)
 
     def _until(self, done: Callable[[], bool], fault: str, running: int | None = None) -> None:
         deadline = time.monotonic() + self._timeout_s
@@ -197,22 +161,3 @@ class KafkaChanges:
                 raise NotChanged(f"{fault} after {self._timeout_s:.0f} s")
             if self._stopping.wait(POLL_INTERVAL_S):
                 raise NotChanged(f"{fault}: interrupted")
-
-
-def _client(address: str) -> AdminClient:
-    """A client that soon tries again to reach a broker.
-
-    The time limit is for elections: as an argument of `elect_leaders` it raises SystemError.
-    """
-    return AdminClient(
-        {
-            "bootstrap.servers": address,
-            "log_level": 0,
-            "socket.timeout.ms": int(ASK_TIMEOUT_S * 1000),
-            "reconnect.backoff.max.ms": 500,
-        }
-    )
-
-
-def _is_internal(topic: str) -> bool:
-    return topic.startswith("__")

@@ -10,7 +10,7 @@ from webhookd.kafka_properties import KafkaProperties
 SERVERS: Final = "bootstrap.servers"
 
 LIBRARY_LOG: Final = logging.getLogger("webhookd_load_test.librdkafka")
-"""Nobody hears it: while a broker is down, the progress says what is not acknowledged."""
+"""It is not printed: while a broker is down, the progress says what is not acknowledged."""
 
 LIBRARY_LOG.addHandler(logging.NullHandler())
 LIBRARY_LOG.propagate = False

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.harness.embedded import Embedded
-from tests.harness.pipeline import subscription_body, until
+from tests.harness.pipeline import PATIENCE_S, subscription_body, until
 from tests.harness.receiver import Receiver
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.flow.monitoring import system_faults
@@ -46,7 +47,8 @@ def test_subscription_without_room_is_reported_until_it_delivers(cluster: MockCl
         told = {id_: service.api.status(id_) for id_ in (first, second)}
         waits = next(id_ for id_, status in told.items() if status["reason"] == "ingest_full")
         assert (told[waits]["status"], told[waits]["delivery"]["state"]) == ("unhealthy", "stopped")
-        service.api.remove(next(id_ for id_ in told if id_ != waits))
+        runs = next(id_ for id_ in told if id_ != waits)
+        requests.delete(service.url(f"/1/Subscription/{runs}"), timeout=PATIENCE_S).raise_for_status()
         until(lambda: service.api.status(waits)["status"] == "healthy", "it runs")
         until(lambda: "ingest_full" not in service.faults, "the fault is over")
         cluster.producer.produce(TOPIC, b"{}")

@@ -5,12 +5,14 @@ Oracles: the output and the exit code. The cases are fakes; what runs and checks
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from webhookd_load_test.benchmarks.cases.attempts import Attempts, run_cases
 from webhookd_load_test.benchmarks.cases.bench_case import CaseFailedError, check_all, check_order, row_of
 from webhookd_load_test.benchmarks.cases.result_table import Row, print_table
 from webhookd_load_test.benchmarks.cases.workers_case import Workers
+from webhookd_load_test.benchmarks.endpoints.receiver_report import ReceiverReport
 from webhookd_load_test.process_usage import Usage
 
 
@@ -60,10 +62,10 @@ def test_table_is_printed_without_a_unit(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("fault", ["missing", "out_of_order", "duplicates"])
 def test_order_that_is_not_kept_fails_by_name(fault: str) -> None:
-    seen = {"missing": 0, "out_of_order": 0, "duplicates": 0, "records": 3, "received_ends": {"/ t 0": [5, 8]}}
+    seen = ReceiverReport(records=3, received_ends={"/ t 0": (5, 8)})
     check_order("that case", seen)
     check_all("that case", seen, 3)
     with pytest.raises(CaseFailedError, match="that case: "):
-        check_order("that case", {**seen, fault: 1})
+        check_order("that case", msgspec.structs.replace(seen, **{fault: 1}))
     with pytest.raises(CaseFailedError, match="3 of 4 records"):
         check_all("that case", seen, 4)

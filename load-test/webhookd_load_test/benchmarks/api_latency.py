@@ -23,10 +23,12 @@ from webhookd.store import migrating
 from webhookd.store.database import Database
 from webhookd.store.engines import Bounds
 from webhookd.store.tables import SubscriptionRow
+from webhookd_load_test import service_commands
 from webhookd_load_test.benchmarks.rig.checking_receiver import ASK_TIMEOUT_S, START_TIMEOUT_S
 from webhookd_load_test.benchmarks.rig.command_end import end_with
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
 from webhookd_load_test.benchmarks.rig.many_rows import fill
+from webhookd_load_test.run_folder.units import MS_PER_S
 
 GOAL_MS: Final = 50.0
 """The 99th percentile of a list and of a status."""
@@ -108,19 +110,16 @@ def _served(subscriptions: int, activity: int) -> Iterator[tuple[str, str, str]]
         services.wait_ready()
         url = postgres.create_database("bench_api")
         _fill(url, subscriptions, activity)
-        environment = {
-            "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": nobody,
-            "WEBHOOKD_REDIS_URL": redis.address,
-            "WEBHOOKD_DATABASE_URL": url,
-            "WEBHOOKD_API_BIND": api,
-            "WEBHOOKD_API_AUTH": "none",
-        }
+        environment = service_commands.environment(
+            kafka=nobody, redis_url=redis.address, database_url=url, api_bind=api
+        )
         gunicorn = ("-m", "gunicorn", "-k", "gthread", "-w", str(WORKERS), "--threads", str(THREADS), "-b", bare)
-        for name, command, address in (
-            ("api", ("-m", "command.main", "api"), f"http://{api}/1/Subscription?limit=1"),
-            ("bare", (*gunicorn, "webhookd_load_test.benchmarks.endpoints.bare_flask:app"), f"http://{bare}/"),
+        bare_app = [sys.executable, *gunicorn, "webhookd_load_test.benchmarks.endpoints.bare_flask:app"]
+        for name, start, address in (
+            ("api", partial(service_commands.start, ["api"]), f"http://{api}/1/Subscription?limit=1"),
+            ("bare", partial(spawn, bare_app), f"http://{bare}/"),
         ):
-            child = spawn([sys.executable, *command], log_file=LOGS / f"{name}.log", environment=environment)
+            child = start(log_file=LOGS / f"{name}.log", environment=environment)
             undo.callback(child.stop)
             until_ready(name, partial(_answers, address), [child], START_TIMEOUT_S)
         yield url, f"http://{api}", f"http://{bare}/"
@@ -174,7 +173,7 @@ def _query(database: Database) -> object:
 def _elapsed_ms(call: Callable[[], object]) -> float:
     began = time.perf_counter()
     call()
-    return 1000 * (time.perf_counter() - began)
+    return MS_PER_S * (time.perf_counter() - began)
 
 
 def _print(rows: Sequence[tuple[str, Latency]]) -> None:

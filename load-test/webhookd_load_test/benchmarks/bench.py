@@ -13,7 +13,6 @@ from webhookd_load_test.benchmarks.cases.case_table import CASES
 from webhookd_load_test.benchmarks.cases.result_table import print_table
 from webhookd_load_test.benchmarks.floors.floor_rows import floors
 from webhookd_load_test.benchmarks.kafka.backlog import backlog
-from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.rig.command_end import end_with
 from webhookd_load_test.benchmarks.rig.rig import Rig
 from webhookd_load_test.benchmarks.rig.short_rig import ShortRig
@@ -59,7 +58,7 @@ def bench(records: int, seconds: float, cases: Sequence[str], *, short: bool) ->
 def _long(cases: Sequence[str], records: int, seconds: float) -> int:
     with Rig() as rig:
         say(f"producing {records:,} records of 300 bytes")
-        create_topics(rig.kafka.address, {BACKLOG_TOPIC: BACKLOG_PARTITIONS})
+        rig.create_topics({BACKLOG_TOPIC: BACKLOG_PARTITIONS})
         backlog(rig.kafka.address, BACKLOG_TOPIC, BACKLOG_PARTITIONS, records)
         bench = Bench(rig=rig, sink=NginxSink(rig), backlog=records, seconds=seconds)
         attempts = Attempts()
@@ -73,7 +72,7 @@ def _short(names: Sequence[str]) -> int:
     attempts = Attempts()
     with ShortRig() as rig:
         topic = rig.prefix + BACKLOG_TOPIC
-        create_topics(rig.kafka.address, {topic: BACKLOG_PARTITIONS})
+        rig.create_topics({topic: BACKLOG_PARTITIONS})
         backlog(rig.kafka.address, topic, BACKLOG_PARTITIONS, SHORT_RECORDS)
         for name in names:
             with _checking(rig) as bench:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import click
 
-from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.kafka.trickle import Trickle
 from webhookd_load_test.benchmarks.rig.checking_receiver import CheckingReceiver
 from webhookd_load_test.benchmarks.rig.command_end import end_with
@@ -57,7 +56,7 @@ def idle(subscriptions: int, seconds: float) -> None:
 def _idle(subscriptions: int, seconds: float) -> int:
     with Rig() as rig, rig.receiver() as receiver:
         topics = {f"idle-{number}": 1 for number in range(subscriptions // PER_TOPIC)}
-        create_topics(rig.kafka.address, topics)
+        rig.create_topics(topics)
         with rig.pipeline() as pipeline, _registered(rig, receiver, list(topics)):
             return _measure(rig, pipeline, receiver, (topics, seconds))
 
@@ -83,9 +82,9 @@ def _registered(rig: Rig, receiver: CheckingReceiver, topics: list[str]) -> Iter
 def _measure(rig: Rig, pipeline: Pipeline, receiver: CheckingReceiver, load: tuple[dict[str, int], float]) -> int:
     topics, seconds = load
     with Trickle(rig.kafka.address, topics, JOINING_PER_S) as trickle:
-        flowing = wait_until(lambda: len(receiver.report()["received_ends"]) >= PER_TOPIC * len(topics), JOIN_TIMEOUT_S)
+        flowing = wait_until(lambda: len(receiver.report().received_ends) >= PER_TOPIC * len(topics), JOIN_TIMEOUT_S)
     click.echo(f"every subscription has joined and delivered: {flowing}")
-    wait_until(lambda: receiver.report()["requests"] >= PER_TOPIC * trickle.produced, JOIN_TIMEOUT_S)
+    wait_until(lambda: receiver.report().requests >= PER_TOPIC * trickle.produced, JOIN_TIMEOUT_S)
     time.sleep(SETTLE_S)
     start = pipeline.usage(rig.services)
     time.sleep(seconds)
@@ -110,10 +109,10 @@ def _first_records(rig: Rig, receiver: CheckingReceiver, topics: list[str]) -> f
     receiver.reset()
     with Trickle(rig.kafka.address, dict.fromkeys(topics, 1), FIRST_PER_S) as trickle:
         time.sleep(len(topics) / FIRST_PER_S)
-    wait_until(lambda: receiver.report()["requests"] >= PER_TOPIC * trickle.produced, JOIN_TIMEOUT_S)
+    wait_until(lambda: receiver.report().requests >= PER_TOPIC * trickle.produced, JOIN_TIMEOUT_S)
     seen = receiver.report()
     click.echo(
-        f"first records of {seen['timed']} idle subscriptions, append to receiver: p50 {seen['p50_ms']:.0f} ms, "
-        f"p99 {seen['p99_ms']:.0f} ms, latest {seen['max_ms']:.0f} ms",
+        f"first records of {seen.timed} idle subscriptions, append to receiver: p50 {seen.p50_ms:.0f} ms, "
+        f"p99 {seen.p99_ms:.0f} ms, latest {seen.max_ms:.0f} ms",
     )
-    return float(seen["p99_ms"]) if seen["timed"] else None
+    return seen.p99_ms if seen.timed else None

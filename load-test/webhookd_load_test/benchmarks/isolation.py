@@ -23,7 +23,7 @@ ROWS = ("hang", "start", "held")
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Runs of each row.")
 @click.argument("rows", nargs=-1, metavar="[ROW]...", type=click.Choice(ROWS))
 def isolation(runs: int, rows: Sequence[str]) -> None:
-    """Measure how much other subscriptions delay ten healthy ones: hardly measurably.
+    """Measure how much other subscriptions delay ten healthy ones.
 
     The rows are hang, start and held; all of them unless some are named. A line is printed for each run, and the
     medians

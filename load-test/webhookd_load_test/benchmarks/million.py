@@ -1,15 +1,13 @@
 """The command `million`: proves that a million records all arrive, in order, and once unless a process is killed."""
 
-import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import click
 
+from webhookd_load_test.benchmarks.endpoints.receiver_report import ReceiverReport
 from webhookd_load_test.benchmarks.kafka.backlog import backlog
-from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.rig.command_end import end_with
 from webhookd_load_test.benchmarks.rig.pipeline import Pipeline
 from webhookd_load_test.benchmarks.rig.rig import Rig
@@ -54,7 +52,7 @@ class Million:
     def __init__(self, rig: Rig, records: int) -> None:
         self._rig = rig
         self._records = records
-        create_topics(rig.kafka.address, {TOPIC: PARTITIONS})
+        rig.create_topics({TOPIC: PARTITIONS})
         backlog(rig.kafka.address, TOPIC, PARTITIONS, records)
         self._offsets = GroupOffsets({"bootstrap.servers": rig.kafka.address}, {TOPIC: PARTITIONS})
         self._ends = {partition: end for (_, partition), end in self._offsets.ends().items()}
@@ -78,10 +76,9 @@ class Million:
     def with_a_kill(self) -> Proof:
         """Check every offset; the worker is killed half-way and another one is started."""
 
-        def kill(pipeline: Pipeline, seen: Callable[[], dict[str, Any]]) -> None:
-            if not wait_until(lambda: seen()["records"] * 2 > self._records, KILL_TIMEOUT_S):
+        def kill(pipeline: Pipeline, seen: Callable[[], ReceiverReport]) -> None:
+            if not wait_until(lambda: seen().records * 2 > self._records, KILL_TIMEOUT_S):
                 raise RuntimeError("half of the records did not arrive in time")
-            pipeline.workers[0].send(signal.SIGKILL)
             pipeline.restart_worker()
 
         return self._checked("worker killed in the middle, batch 1", 1, kill, duplicates=True)
@@ -90,7 +87,7 @@ class Million:
         self,
         name: str,
         batch: int,
-        meanwhile: Callable[[Pipeline, Callable[[], dict[str, Any]]], None],
+        meanwhile: Callable[[Pipeline, Callable[[], ReceiverReport]], None],
         *,
         duplicates: bool,
     ) -> Proof:
@@ -100,14 +97,14 @@ class Million:
                 meanwhile(pipeline, receiver.report)
                 all_committed = self._all_committed(id_)
             seen = receiver.report()
-        whole = _received(seen) == self._ends and not seen["missing"]
-        once = not seen["duplicates"] and not seen["out_of_order"]
+        whole = seen.whole_ends == self._ends and not seen.missing
+        sound = whole and not seen.out_of_order and (duplicates or not seen.duplicates)
         findings = (
-            f"{seen['records']:,} records in {seen['requests']:,} requests; {seen['missing']} gaps, "
-            f"{seen['duplicates']:,} duplicates, {seen['out_of_order']} out of order; "
+            f"{seen.records:,} records in {seen.requests:,} requests; {seen.missing} gaps, "
+            f"{seen.duplicates:,} duplicates, {seen.out_of_order} out of order; "
             f"{self._commit_text(all_committed)}"
         )
-        return self._proof(name, all_committed and whole and (once or duplicates), began, findings)
+        return self._proof(name, all_committed and sound, began, findings)
 
     def _all_committed(self, id_: str) -> bool:
         return wait_until(lambda: not behind(self._offsets, [id_]), RUN_TIMEOUT_S, interval_s=ASK_INTERVAL_S)
@@ -131,12 +128,6 @@ def _measure(records: int) -> int:
         }
         proofs = [_shown(_guarded(name, run)) for name, run in runs.items()]
         return 0 if all(proof.held for proof in proofs) else 1
-
-
-def _received(seen: Mapping[str, Any]) -> dict[int, int]:
-    """The end of what the receiver got in each partition; only lanes that it received from offset 0 count."""
-    lanes: Mapping[str, tuple[int, int]] = seen["received_ends"]
-    return {int(name.rpartition(" ")[2]): high for name, (first, high) in lanes.items() if first == 0}
 
 
 def _guarded(name: str, run: Callable[[], Proof]) -> Proof:

@@ -8,7 +8,6 @@ import click
 
 from webhookd_load_test.benchmarks.endpoints.limited_endpoint import CHANGES_AT_S, LimitedEndpoint, limit
 from webhookd_load_test.benchmarks.kafka.backlog import backlog
-from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.rig.command_end import end_with
 from webhookd_load_test.benchmarks.rig.log_folder import ROOT
 from webhookd_load_test.benchmarks.rig.rig import Rig
@@ -75,7 +74,7 @@ def drawn(endpoint: LimitedEndpoint) -> str:
 
 def measure(rig: Rig) -> LimitedEndpoint:
     """Deliver to the endpoint; returns it with its counts."""
-    create_topics(rig.kafka.address, {TOPIC: PARTITIONS})
+    rig.create_topics({TOPIC: PARTITIONS})
     backlog(rig.kafka.address, TOPIC, PARTITIONS, RECORDS)
     endpoint = LimitedEndpoint()
     with rig.pipeline(), rig.subscription(endpoint.url, TOPIC, retry={"max_retries": 10}):

@@ -15,7 +15,6 @@ import click
 
 from stack.child import Child
 from stack.kafka import KafkaOptions
-from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.kafka.trickle import Trickle
 from webhookd_load_test.benchmarks.rig.checking_receiver import CheckingReceiver
 from webhookd_load_test.benchmarks.rig.command_end import end_with
@@ -71,7 +70,7 @@ class Arrivals:
         return longest
 
     def _count(self) -> int:
-        return int(self.receiver.report()["records"])
+        return self.receiver.report().records
 
 
 class Ingests:
@@ -149,7 +148,7 @@ def measure(rig: Rig, protocol: str, rounds: int) -> dict[str, list[float]]:
     """The stalls of each event, one per round."""
     rig.environment = {**rig.environment, "WEBHOOKD_KAFKA_GROUP_PROTOCOL": protocol}
     topic = f"{TOPIC}-{protocol}"
-    create_topics(rig.kafka.address, {topic: PARTITIONS})
+    rig.create_topics({topic: PARTITIONS})
     stalls: dict[str, list[float]] = {"start": [], "SIGTERM": [], "kill -9": []}
     with (
         _worker(rig),

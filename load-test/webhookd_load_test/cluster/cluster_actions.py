@@ -107,7 +107,7 @@ class ClusterActions:
 
         def restart() -> Done:
             start_again()
-            return Done(kind="process", text=f"the {name} process started again")
+            return Done(kind="process", text=f"one {name} process started again")
 
         return Done(kind="process", text=f"one {name} process killed", restart=restart)
 

@@ -34,8 +34,9 @@ from webhookd_load_test.cluster.timeline_thread import Timeline, TimelineFailed
 def cluster(*, brokers: int, file: Path | None, exit_at_end: bool) -> None:
     """Start a Kafka cluster, and add, remove and kill brokers at the times of a file.
 
-    The brokers listen on 127.0.0.1. Those of the start hold the quorum and stay, so the printed address stays valid;
-    an added broker gets a share of all partitions. Ctrl-C or SIGTERM ends all and deletes the data.
+    The brokers listen on 127.0.0.1. The brokers that it starts with hold the quorum and are never removed, so the
+    printed address stays valid; an added broker gets a share of all partitions. Ctrl-C or SIGTERM ends all and deletes
+    the data.
     """
     if exit_at_end and file is None:
         raise click.UsageError("--exit-at-end needs --timeline")

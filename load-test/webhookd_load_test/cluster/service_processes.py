@@ -1,17 +1,15 @@
 """webhookd's processes of one kind, ingest or worker: as many as wanted, one of them killed now and then."""
 
 import signal
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from stack.child import Child, spawn
+from stack.child import Child
 from stack.errors import ChangeRefused, NotChanged
-
-STOP_TIMEOUT_S = 45.0
-"""Longer than WEBHOOKD_STOP_BUDGET_S and the 15 s that a supervisor should wait beyond it."""
+from webhookd_load_test import service_commands
+from webhookd_load_test.service_commands import STOP_TIMEOUT_S
 
 
 class ServiceProcesses:
@@ -84,9 +82,9 @@ class ServiceProcesses:
 
     def _start(self, number: int) -> Child:
         self._logs.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "command.main", self._name, *self._arguments]
+        arguments = [self._name, *self._arguments]
         log_file = self._logs / f"{self._called(number)}.log"
-        return spawn(command, log_file=log_file, environment=self._environment, parent_death_signal=signal.SIGTERM)
+        return service_commands.start(arguments, log_file=log_file, environment=self._environment)
 
     def _stop(self, numbers: Sequence[int]) -> None:
         """Ask all at once, and each only once: a second signal would end it before its requests have ended."""

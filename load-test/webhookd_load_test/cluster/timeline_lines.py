@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.status import Status
 
 from webhookd_load_test.cluster.timeline import Step
-from webhookd_load_test.cluster.timeline_thread import NS, Actions, Done
+from webhookd_load_test.cluster.timeline_thread import Actions, Done
 from webhookd_load_test.run_folder.facts import Event
+from webhookd_load_test.run_folder.units import NS_PER_S
 
 
 class TimelineLines:
@@ -39,8 +40,8 @@ class TimelineLines:
     def tell(self, event: Event) -> None:
         """Print an event: when it began, how long it took, and what it was."""
         self._status.stop()
-        took_s = (event.until_ns - event.at_ns) / NS
-        self.say(f"{(event.at_ns - self._began_ns) / NS:8.1f} s  {event.text} ({took_s:.1f} s)")
+        took_s = (event.until_ns - event.at_ns) / NS_PER_S
+        self.say(f"{(event.at_ns - self._began_ns) / NS_PER_S:8.1f} s  {event.text} ({took_s:.1f} s)")
 
     def telling(self, actions: Actions) -> Actions:
         """The same actions, which show on a terminal that they run."""

@@ -11,8 +11,7 @@ from typing import Protocol
 
 from webhookd_load_test.cluster.timeline import Step
 from webhookd_load_test.run_folder.facts import Event, EventKind
-
-NS = 1_000_000_000
+from webhookd_load_test.run_folder.units import NS_PER_S
 
 
 class TimelineFailed(Exception):
@@ -54,7 +53,7 @@ class WallClock:
 
     def wait_until(self, at_ns: int, stopping: threading.Event) -> bool:
         """Block until then; returns False as soon as `stopping` is set."""
-        return not stopping.wait(max(0, at_ns - self.now_ns()) / NS)
+        return not stopping.wait(max(0, at_ns - self.now_ns()) / NS_PER_S)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -115,7 +114,7 @@ class Timeline:
         """Start; the steps' times count from `at_ns`. Does not block. Call it once."""
         for step in self._steps:
             perform = partial(self._actions.perform, step)
-            planned_ns = at_ns + int(step.at_s * NS)
+            planned_ns = at_ns + int(step.at_s * NS_PER_S)
             self._add(_Due(planned_ns, (1, next(self._order)), planned_ns, step.do, perform, step.for_s))
         self._thread.start()
 
@@ -149,7 +148,7 @@ class Timeline:
             done = Done(kind="run", text=str(self._failure).splitlines()[0])
         self._record(began_ns, done)
         if done.restart is not None and due.restart_after_s is not None:
-            after_ns = int(due.restart_after_s * NS)
+            after_ns = int(due.restart_after_s * NS_PER_S)
             not_before_ns = self._clock.now_ns() + after_ns
             planned_ns = due.planned_ns + after_ns
             self._add(

@@ -10,7 +10,7 @@ from rich.console import Console
 from stack.signals import Interrupted, raise_on_signals
 from webhookd_load_test.compare import comparison
 from webhookd_load_test.compare.compare_display import console, show
-from webhookd_load_test.compare.progress_display import shown_progress
+from webhookd_load_test.compare.shown_progress import shown_progress
 from webhookd_load_test.compare.unusable_folder import UnusableFolderError
 from webhookd_load_test.run_folder import result as result_file
 from webhookd_load_test.run_folder.paths import RunFolder

@@ -64,11 +64,21 @@ class _Comparison:
         ended_ns = max(facts.ended_ns, self._series.last_ns)
         subscriptions = [check.result(folder.published, requests, ended_ns) for check in checks]
         last_ns = max((check.last_ns for check in checks), default=0)
-        faults = list(faults_of(subscriptions, facts, self._bounds, self._elsewhere, last_ns))
+        publish = publish_result(folder.published, len(published))
+        faults = list(
+            faults_of(
+                subscriptions,
+                facts,
+                self._bounds,
+                unacknowledged=publish.not_acknowledged,
+                elsewhere=self._elsewhere,
+                last_ns=last_ns,
+            )
+        )
         return Result(
             passed=not faults,
             faults=faults,
-            publish=publish_result(folder.published, len(published)),
+            publish=publish,
             subscriptions=subscriptions,
             latency=self._series.latency(),
             throughput_per_s=self._series.throughput_per_s(),

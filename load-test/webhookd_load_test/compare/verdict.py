@@ -38,9 +38,18 @@ _FAULTS = {
 
 
 def faults_of(
-    subscriptions: Sequence[SubscriptionResult], facts: RunFacts, bounds: Bounds, elsewhere: int, last_ns: int
+    subscriptions: Sequence[SubscriptionResult],
+    facts: RunFacts,
+    bounds: Bounds,
+    *,
+    unacknowledged: int,
+    elsewhere: int,
+    last_ns: int,
 ) -> Iterator[str]:
-    """The reasons, the worst ones first. `last_ns` is when the last first delivery came; 0: nothing came."""
+    """The reasons, the worst ones first. `last_ns` is when the last first delivery came; 0: nothing came.
+
+    `unacknowledged` are records of the file that Kafka has not acknowledged: in a whole run it has all.
+    """
     if not facts.complete:
         yield f"partial: the run ended early{f' ({facts.reason})' if facts.reason else ''}"
     if not any(one.expected for one in subscriptions):
@@ -49,6 +58,12 @@ def faults_of(
         counts = [(one.name, count) for one in subscriptions if (count := getattr(one, field))]
         if counts:
             yield f"{counted(sum(count for _, count in counts), one_fault, several)}: {_named(counts)}"
+    if facts.complete and unacknowledged:
+        yield counted(
+            unacknowledged,
+            "record was not acknowledged by Kafka, so the run is smaller than its scenario",
+            "records were not acknowledged by Kafka, so the run is smaller than its scenario",
+        )
     if elsewhere:
         yield counted(
             elsewhere, "delivery went to a path of no subscription", "deliveries went to paths of no subscription"

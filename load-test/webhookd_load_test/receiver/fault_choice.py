@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 from webhookd_load_test.receiver.faults import Fault
+from webhookd_load_test.run_folder.units import NS_PER_S
 
-NS_PER_S = 1_000_000_000
 _DRAWS = 1 << 64
 
 

@@ -46,8 +46,7 @@ def delivery(batch: int, payload_bytes: int) -> bytes:
     envelope = Envelope("headroom", 0)
     headers = [(HEADER, b"1000000")]
     return body(
-        envelope.render(offset, 1_700_000_000_000, b"key-%d" % (offset % 100), headers, value)
-        for offset in range(batch)
+        envelope.render(offset, TIMESTAMP_MS, b"key-%d" % (offset % 100), headers, value) for offset in range(batch)
     )
 
 

@@ -51,7 +51,8 @@ class SecretType(click.ParamType[tuple[str, str], str]):
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="Where received-0.sqlite, received-1.sqlite … are written, one of each process; those there are continued.",
+    help="Where received-0.sqlite, received-1.sqlite … are written, one for each process; existing files are "
+    "continued.",
 )
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="How many share the port.")
 @click.option(
@@ -94,8 +95,8 @@ def receive(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Save each request to 127.0.0.1 with its answer and its records in SQLite.
 
-    Give each subscription a path of its own. A delivery is answered with 200, a request that is none with 400, and one
-    with an invalid signature with 401 if the secret of its path is known. It consents when webhookd asks whether it
+    Give each subscription a path of its own. A delivery is answered with 200, any other request with 400, and one with
+    an invalid signature with 401 if the secret of its path is known. It consents when webhookd asks whether it
     wants the requests of a subscription.
 
     Ctrl-C or SIGTERM ends it when everything is saved. It ends with an error when it cannot save, for example because

@@ -82,9 +82,9 @@ class ReceivedWriter:
             closing, taken = self._closing, self._taken()
         try:
             self._file.add(taken)
-        except NotKeptError as error:
-            self._fail(str(error), taken)
-            raise
+        except Exception as error:
+            self._fail(str(error) or type(error).__name__, taken)
+            raise NotKeptError(str(error)) from error
         self._in_transaction = 0
         return not closing
 

@@ -80,10 +80,6 @@ class ReceiverProcesses:
             if error is None:
                 raise
 
-    def use_secrets(self, secrets: Secrets) -> None:
-        """Replace the secrets of all paths, from each process's next request on."""
-        secrets_file.write(self._secrets_file, secrets)
-
     def begin(self, at_ns: int) -> None:
         """Let the times of the faults count from this moment on, in ns since the epoch. Raises ReceiverFailedError."""
         for child in self._children:

@@ -1,4 +1,4 @@
-"""The CSV file of a load: a header line, then a row for each record, in the order of their times.
+"""Reads the CSV file of a load, which csv_writer.py writes: a header line, then a row for each record, by their times.
 
     topic,payload,key,publish_offset_ms
     load-test-0,"{""id"":0}",key-17,12
@@ -13,9 +13,7 @@ import csv
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
@@ -27,9 +25,6 @@ COLUMNS = ("topic", "payload", "key", "publish_offset_ms")
 TOPIC = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,249}")
 LARGEST_LINE_BYTES = 64 * 1024 * 1024
 """Below what a broker reads as one request. It also bounds what a quote that is never closed takes."""
-
-SURVEYED_ROWS = 10_000
-"""After how many rows a survey calls its caller."""
 
 
 class UnusableCsvError(Exception):
@@ -43,16 +38,6 @@ class Row(NamedTuple):
     record: Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CsvSurvey:
-    """What a whole file has. `last_ms` is the time of its last record, `digest` the SHA-256 of its bytes."""
-
-    rows: int
-    topics: Sequence[str]
-    last_ms: int
-    digest: str
-
-
 def read(file: Path) -> Iterator[Record]:
     """Read the records one by one. Raises UnusableCsvError with the line."""
     return (row.record for row in read_rows(file))
@@ -62,67 +47,13 @@ def read_rows(file: Path) -> Iterator[Row]:
     """Read the records with the numbers of their lines. Raises UnusableCsvError with the line."""
     try:
         with file.open("rb") as opened:
-            yield from _rows(file, _Lines(file, opened))
+            yield from rows(file, Lines(file, opened))
     except OSError as error:
         raise UnusableCsvError(f"{file}: {error.strerror}") from None
 
 
-def survey(file: Path, watch: Callable[[int], None] = lambda _read_bytes: None) -> CsvSurvey:
-    """Read the whole file, and check every line; calls `watch` with the bytes read so far.
-
-    Raises UnusableCsvError, also for a file without rows. Blocks: ten million rows take about half a minute.
-    """
-    try:
-        with file.open("rb") as opened:
-            found = _surveyed(file, _Lines(file, opened), watch)
-    except OSError as error:
-        raise UnusableCsvError(f"{file}: {error.strerror}") from None
-    if not found.rows:
-        raise UnusableCsvError(f"{file}: has a header and no rows")
-    return found
-
-
-def write(file: Path, records: Iterable[Record]) -> int:
-    """Write a file; returns the number of rows. Raises UnusableCsvError.
-
-    The rows go to FILE.new, which is renamed when it is complete: what has the file's name is a whole file. After an
-    interruption neither is there, unless the file was there before.
-    """
-    unfinished = file.with_name(f"{file.name}.new")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="") as opened:
-            count = write_to(opened, records)
-        unfinished.replace(file)
-    except OSError as error:
-        raise UnusableCsvError(f"{file}: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-    return count
-
-
-def write_to(stream: IO[str], records: Iterable[Record]) -> int:
-    """Write header and rows to an open file; returns the number of rows."""
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    count = 0
-    for count, record in enumerate(records, 1):  # noqa: B007  # used after the loop
-        writer.writerow((record.topic, record.payload.decode(), record.key or "", record.publish_ms))
-    return count
-
-
-def _surveyed(file: Path, lines: "_Lines", watch: Callable[[int], None]) -> CsvSurvey:
-    count, topics, last_ms = 0, set(), 0
-    for count, row in enumerate(_rows(file, lines), 1):
-        topics.add(row.record.topic)
-        last_ms = row.record.publish_ms
-        if count % SURVEYED_ROWS == 0:
-            watch(lines.read_bytes)
-    return CsvSurvey(rows=count, topics=sorted(topics), last_ms=last_ms, digest=lines.digest)
-
-
-class _Lines:
-    """The lines of a file as text; `line` is the number of the last one, and `digest` is of the bytes so far."""
+class Lines:
+    """The lines of an open file as text; `line` is the number of the last one, and `read_bytes` the bytes so far."""
 
     def __init__(self, file: Path, opened: IO[bytes]) -> None:
         self.line = 0
@@ -133,6 +64,7 @@ class _Lines:
 
     @property
     def digest(self) -> str:
+        """The SHA-256 of the bytes so far, in hexadecimal digits."""
         return self._digest.hexdigest()
 
     def __iter__(self) -> Iterator[str]:
@@ -157,7 +89,8 @@ def refuse(file: Path, line: int, reason: str) -> NoReturn:
     raise UnusableCsvError(f"{file}, line {line}: {reason}")
 
 
-def _rows(file: Path, lines: _Lines) -> Iterator[Row]:
+def rows(file: Path, lines: Lines) -> Iterator[Row]:
+    """Read the records of an open file. Raises UnusableCsvError with the line."""
     csv.field_size_limit(min(LARGEST_LINE_BYTES, sys.maxsize))
     found = _fields(file, lines)
     _, header = next(found, (1, []))
@@ -175,7 +108,7 @@ def _rows(file: Path, lines: _Lines) -> Iterator[Row]:
         yield Row(line, Record(topic, payload.encode(), key or None, publish_ms))
 
 
-def _fields(file: Path, lines: _Lines) -> Iterator[tuple[int, list[str]]]:
+def _fields(file: Path, lines: Lines) -> Iterator[tuple[int, list[str]]]:
     """The fields of each line that is not empty, with the number of the line at which they begin."""
     reader = csv.reader(lines, strict=True)
     while True:

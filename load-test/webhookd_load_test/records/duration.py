@@ -4,8 +4,10 @@ import re
 
 import click
 
-MS_PER_UNIT = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
-LONGEST_MS = 366 * 24 * 3_600_000
+from webhookd_load_test.run_folder.units import MS_PER_S
+
+MS_PER_UNIT = {"h": 3600 * MS_PER_S, "m": 60 * MS_PER_S, "s": MS_PER_S, "ms": 1}
+LONGEST_MS = 366 * 24 * MS_PER_UNIT["h"]
 FORM = re.compile(r"(?:(?P<h>\d{1,9})h)?(?:(?P<m>\d{1,9})m)?(?:(?P<s>\d{1,9})s)?(?:(?P<ms>\d{1,12})ms)?", re.ASCII)
 
 

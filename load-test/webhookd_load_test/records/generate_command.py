@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from stack.signals import Interrupted, raise_on_signals
-from webhookd_load_test.records import csv_file
+from webhookd_load_test.progress_display import ProgressDisplay
+from webhookd_load_test.records import csv_writer
+from webhookd_load_test.records.csv_file import TOPIC, UnusableCsvError
 from webhookd_load_test.records.duration import Duration
 from webhookd_load_test.records.generate import (
     LARGEST_PAYLOAD_BYTES,
@@ -16,7 +18,6 @@ from webhookd_load_test.records.generate import (
     generate,
     topic_names,
 )
-from webhookd_load_test.records.progress import ProgressDisplay
 
 STDOUT = "-"
 SHOWN_ROWS = 1000
@@ -26,14 +27,22 @@ SHOWN_ROWS = 1000
 @click.command("csv-generate", short_help="Write the CSV file of a load.")
 @click.option("--csv", "csv", required=True, metavar="FILE", help="The file to write; - is standard output.")
 @click.option(
-    "--duration", "duration_ms", type=Duration(), required=True, help="90s, 1m, 1h30m, 500ms: from first to last."
+    "--duration",
+    "duration_ms",
+    type=Duration(),
+    required=True,
+    help="How long the load lasts: 90s, 1m, 1h30m, 500ms.",
 )
 @click.option("--rows", type=click.IntRange(1, 1_000_000_000), required=True, help="The number of records.")
 @click.option(
     "--topics", type=click.IntRange(1, 10_000), help="The number of topics, PREFIX-0, PREFIX-1, …; 1 if not given."
 )
 @click.option(
-    "--topic-prefix", default="load-test", show_default=True, metavar="PREFIX", help="Of those topics' names."
+    "--topic-prefix",
+    default="load-test",
+    show_default=True,
+    metavar="PREFIX",
+    help="How the names of the topics begin.",
 )
 @click.option(
     "--topic", "names", multiple=True, metavar="NAME", help="A topic, in place of --topics; repeat it for more."
@@ -90,7 +99,7 @@ def csv_generate(  # noqa: PLR0913  # options arrive as arguments
     try:
         with ProgressDisplay("generating", rows, "rows") as display:
             _write(csv, _shown(records, display))
-    except csv_file.UnusableCsvError as error:
+    except UnusableCsvError as error:
         raise click.ClickException(str(error)) from None
     except Interrupted as interrupted:
         click.echo("interrupted; the file was not written", err=True)
@@ -102,7 +111,7 @@ def csv_generate(  # noqa: PLR0913  # options arrive as arguments
 def _checked(names: Iterable[str]) -> list[str]:
     found = list(names)
     for name in found:
-        if not csv_file.TOPIC.fullmatch(name):
+        if not TOPIC.fullmatch(name):
             raise click.UsageError(f"{name!r} is no name of a topic: letters, digits, dots, _ and -, at most 249")
     if len(set(found)) != len(found):
         raise click.UsageError("--topic has a name twice")
@@ -111,10 +120,10 @@ def _checked(names: Iterable[str]) -> list[str]:
 
 def _write(target: str, records: Iterator[Record]) -> None:
     if target == STDOUT:
-        csv_file.write_to(sys.stdout, records)
+        csv_writer.write_to(sys.stdout, records)
         sys.stdout.flush()
     else:
-        csv_file.write(Path(target), records)
+        csv_writer.write(Path(target), records)
 
 
 def _shown(records: Iterator[Record], display: ProgressDisplay) -> Iterator[Record]:

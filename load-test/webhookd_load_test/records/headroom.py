@@ -5,10 +5,10 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from webhookd_load_test.records import csv_file
+from webhookd_load_test.records import csv_writer
 from webhookd_load_test.records.generate import generate
-from webhookd_load_test.records.publish_run import NS_PER_S
 from webhookd_load_test.records.publisher import Publisher
+from webhookd_load_test.run_folder.units import NS_PER_S
 
 MEASURED_S = 2.0
 ROWS = 200_000
@@ -17,7 +17,7 @@ BYTES = 256 * 1024 * 1024
 
 
 class NotMeasuredError(Exception):
-    """Kafka has acknowledged no record, so there is no rate; the message says why."""
+    """A rate that could not be measured: the message has the reason."""
 
 
 def measure(kafka: Mapping[str, str], topic: str, payload_bytes: int) -> float:
@@ -29,7 +29,7 @@ def measure(kafka: Mapping[str, str], topic: str, payload_bytes: int) -> float:
     rows = max(1, min(ROWS, BYTES // payload_bytes))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "records.csv"
-        csv_file.write(file, generate(rows=rows, duration_ms=1, topics=[topic], payload_bytes=payload_bytes))
+        csv_writer.write(file, generate(rows=rows, duration_ms=1, topics=[topic], payload_bytes=payload_bytes))
         publisher = Publisher(csv=file, published=Path(folder) / "published.sqlite", kafka=kafka)
         publisher.prepare()
         return _rate(publisher)

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from webhookd_load_test.records.csv_file import Row
 from webhookd_load_test.records.generate import Record
-
-NS_PER_MS = 1_000_000
+from webhookd_load_test.run_folder.units import NS_PER_MS
 
 
 class PendingRow(NamedTuple):
@@ -40,11 +39,6 @@ class Schedule:
         self._last_acknowledged = last_acknowledged
         self._speed = speed
         self._begin_ns = started_ns if begin_ns is None and last_acknowledged < 0 else begin_ns
-
-    @property
-    def begin_ns(self) -> int:
-        """When the load began; of a run that goes on, when it would have begun."""
-        return self._started_ns if self._begin_ns is None else self._begin_ns
 
     def due_ns(self, number: int, publish_ms: int) -> int:
         """When this record is due; call it with ascending numbers."""

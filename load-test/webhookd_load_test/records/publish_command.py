@@ -14,8 +14,9 @@ from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import KafkaUnavailable, UnusableSetting
 from webhookd.kafka_properties import KafkaProperties
 from webhookd_load_test.kafka_access import properties
-from webhookd_load_test.records.csv_file import CsvSurvey, UnusableCsvError
-from webhookd_load_test.records.progress import ProgressDisplay
+from webhookd_load_test.progress_display import ProgressDisplay
+from webhookd_load_test.records.csv_file import UnusableCsvError
+from webhookd_load_test.records.csv_survey import CsvSurvey
 from webhookd_load_test.records.publish_lines import lines_of, note_of
 from webhookd_load_test.records.publish_summary import PublishProgress, PublishSummary
 from webhookd_load_test.records.published_file import UnusablePublishedError
@@ -52,10 +53,14 @@ ERRORS = (UnusableCsvError, UnusablePublishedError, TopicsNotCreatedError, Kafka
     help="Create the topics that are not there, with the time of the append as timestamp.",
 )
 @click.option(
-    "--partitions", type=click.IntRange(1, 10_000), help="Of created topics; the brokers' default if not given."
+    "--partitions",
+    type=click.IntRange(1, 10_000),
+    help="Partitions of each created topic; the brokers' default if not given.",
 )
 @click.option(
-    "--replication-factor", type=click.IntRange(1, 100), help="Of created topics; the brokers' default if not given."
+    "--replication-factor",
+    type=click.IntRange(1, 100),
+    help="Replicas of each partition of the created topics; the brokers' default if not given.",
 )
 @click.option(
     "--speed",
@@ -109,7 +114,7 @@ def csv_publish(  # noqa: PLR0913  # options arrive as arguments
 
 
 def _create(kafka: KafkaConnection, survey: CsvSurvey, partitions: int, replication_factor: int) -> None:
-    created = create_topics(properties(kafka), survey.topics, partitions, replication_factor)
+    created = create_topics(properties(kafka), dict.fromkeys(survey.topics, partitions), replication_factor)
     there = [name for name in survey.topics if name not in created]
     for what, names in (("created", created), ("there already, left alone:", there)):
         if names:

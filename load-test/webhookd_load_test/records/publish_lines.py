@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from webhookd_load_test.records.publish_summary import PublishProgress, PublishSummary
+from webhookd_load_test.run_folder.units import MS_PER_S
 
 KEPT_UP_MS = 1000.0
 """A run in which one record of a hundred is later than this has not kept up with its file."""
@@ -26,7 +27,7 @@ def lines_of(summary: PublishSummary, csv: Path) -> Iterator[str]:
         late = (summary.late_p50_ms, summary.late_p99_ms, summary.late_max_ms)
         yield "handed to the producer after their time: p50 {:,.1f} ms, p99 {:,.1f} ms, max {:,.1f} ms".format(*late)
     if summary.late_p99_ms > KEPT_UP_MS:
-        late_s = summary.late_p99_ms / 1000
+        late_s = summary.late_p99_ms / MS_PER_S
         yield f"WARNING: could not keep up: one record of a hundred was more than {late_s:,.1f} s late"
     yield from _problems(summary, csv)
 

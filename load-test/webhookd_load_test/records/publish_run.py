@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 
 from webhookd_load_test.records.lateness import Lateness
-from webhookd_load_test.records.pending_rows import NS_PER_MS, PendingRow, Schedule
+from webhookd_load_test.records.pending_rows import PendingRow, Schedule
 from webhookd_load_test.records.sender import Sender
-
-NS_PER_S = 1_000_000_000
+from webhookd_load_test.run_folder.units import NS_PER_MS, NS_PER_S
 
 TICK_S = 0.05
 """How late a stop is seen at most."""
@@ -38,7 +37,7 @@ class PublishRun:
         self.sender = sender
         self.lateness = Lateness()
         self.sent = 0
-        self.schedule = schedule
+        self._schedule = schedule
         self._stopping = stopping
         self._now_ns = now_ns
         self._watch = watch
@@ -47,7 +46,7 @@ class PublishRun:
     def publish(self, rows: Iterator[PendingRow]) -> int:
         """Publish the rows, and wait for their answers; returns how many have none. Blocks."""
         for row in rows:
-            due_ns = self.schedule.due_ns(row.number, row.record.publish_ms)
+            due_ns = self._schedule.due_ns(row.number, row.record.publish_ms)
             if not (self._is_time(due_ns) and self._handed_over(row, due_ns)):
                 break
             self.lateness.add((self._now_ns() - due_ns) / NS_PER_MS)

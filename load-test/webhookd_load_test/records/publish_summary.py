@@ -9,8 +9,6 @@ from webhookd_load_test.records.sender import Refusal
 class PublishProgress(NamedTuple):
     """How far it is: `acknowledged` includes earlier runs, `late_ms` is that of the last record."""
 
-    rows: int
-    sent: int
     acknowledged: int
     refused: int
     late_ms: float
@@ -25,7 +23,7 @@ class PublishSummary:
     refused         by Kafka; `refusals` has the first of them
     sent            handed over by this run
     unanswered      of those: no answer, may be in Kafka: a run that goes on publishes them again
-    began_ns        when the load began, or would have begun; started_ns: when this run did
+    started_ns      when this run began
     ended_ns        when the last acknowledgement came
     failure         why it ended before the end of the file, when that was not a stop; empty otherwise
     """
@@ -40,7 +38,6 @@ class PublishSummary:
     late_p50_ms: float
     late_p99_ms: float
     late_max_ms: float
-    began_ns: int
     started_ns: int
     ended_ns: int
     failure: str

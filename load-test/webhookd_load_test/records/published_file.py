@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 from stack.errors import NotStarted
 from stack.single_owner import owned
-from webhookd_load_test.records.csv_file import CsvSurvey
+from webhookd_load_test.records.csv_survey import CsvSurvey
 from webhookd_load_test.run_folder.published import SCHEMA
 
 BATCH_S = 0.1

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from webhookd_load_test.records import csv_file
-from webhookd_load_test.records.csv_file import CsvSurvey
+from webhookd_load_test.records import csv_file, csv_survey
+from webhookd_load_test.records.csv_survey import CsvSurvey
 from webhookd_load_test.records.pending_rows import Schedule, pending_rows
 from webhookd_load_test.records.publish_run import PublishRun
 from webhookd_load_test.records.publish_summary import PublishProgress, PublishSummary
@@ -67,7 +67,7 @@ class Publisher:
         Calls `watch` with the bytes read so far. Blocks; raises UnusableCsvError.
         """
         if self._survey is None:
-            self._survey = csv_file.survey(self._csv, watch)
+            self._survey = csv_survey.survey(self._csv, watch)
         return self._survey
 
     def run(self, stopping: threading.Event) -> PublishSummary:
@@ -107,8 +107,6 @@ class Publisher:
         self._shown_at_s = now_s
         self._on_progress(
             PublishProgress(
-                rows=self.prepare().rows,
-                sent=run.sent,
                 acknowledged=self._acknowledged,
                 refused=run.sender.refused,
                 late_ms=run.lateness.last_ms,
@@ -127,7 +125,6 @@ class Publisher:
             late_p50_ms=run.lateness.percentile_ms(0.5),
             late_p99_ms=run.lateness.percentile_ms(0.99),
             late_max_ms=run.lateness.max_ms,
-            began_ns=run.schedule.begin_ns,
             started_ns=self._started_ns,
             ended_ns=self._answered_ns,
             failure=run.sender.failure,

@@ -1,4 +1,4 @@
-"""Creates and deletes the topics of a load."""
+"""Creates and deletes the topics of a load or of a benchmark."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ CONFIG = {"message.timestamp.type": "LogAppendTime"}
 """Brokers stamp each record when they append it, so the time from there to the endpoint leaves the producer out."""
 
 BROKER_DEFAULT = -1
-CREATE_S = 30.0
+CREATE_S = 60.0
 DELETE_S = 30.0
 LEADERS_S = 60.0
 ASK_S = 5.0
@@ -27,18 +27,16 @@ class TopicsNotCreatedError(Exception):
 
 
 def create_topics(
-    kafka: Mapping[str, str],
-    names: Sequence[str],
-    partitions: int = BROKER_DEFAULT,
-    replication_factor: int = BROKER_DEFAULT,
+    kafka: Mapping[str, str], partitions: Mapping[str, int], replication_factor: int = BROKER_DEFAULT
 ) -> list[str]:
     """Create the topics that are not there, and wait until every partition of all of them has a leader; blocks.
 
-    Returns the names of those that were created. A topic that is there already is left alone, whatever its partitions
-    and settings are. Raises TopicsNotCreatedError, or KafkaUnavailable when no broker answers.
+    `partitions` has their numbers by the names of the topics; BROKER_DEFAULT is that of the brokers. Returns the names
+    of those that were created. A topic that is there already is left alone, whatever its partitions and settings are.
+    Raises TopicsNotCreatedError, or KafkaUnavailable when no broker answers.
     """
     admin = _admin(connection(kafka))
-    wanted = [NewTopic(name, partitions, replication_factor, config=CONFIG) for name in names]
+    wanted = [NewTopic(name, count, replication_factor, config=CONFIG) for name, count in partitions.items()]
     created = []
     for name, future in admin.create_topics(wanted, request_timeout=CREATE_S).items():
         try:
@@ -46,7 +44,7 @@ def create_topics(
             created.append(name)
         except KafkaException as error:
             _judge(admin, name, error)
-    _await_leaders(admin, names)
+    _await_leaders(admin, list(partitions))
     return created
 
 

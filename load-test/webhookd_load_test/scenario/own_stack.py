@@ -1,8 +1,5 @@
 """A stack of a scenario's own: Kafka, Redis, Postgres, and webhookd's real processes."""
 
-import os
-import signal
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -11,23 +8,23 @@ from typing import Literal, Self
 
 import requests
 
-from stack.child import spawn
+from stack.child import Child
 from stack.free_ports import free_ports
 from stack.kafka import KafkaOptions
 from stack.kafka_changes import KafkaChanges
 from stack.kafka_jars import VERSION as KAFKA_VERSION
 from stack.service_group import ServiceGroup
 from stack.waiting import until_ready
-from webhookd.store.secret_keys import generate
+from webhookd_load_test import service_commands
 from webhookd_load_test.cluster.cluster_actions import ClusterActions
 from webhookd_load_test.cluster.service_processes import ServiceProcesses
 from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.run_folder.samples import ProcessSample
 from webhookd_load_test.scenario.process_sample import sampled
 from webhookd_load_test.scenario.scenario_file import Stack
+from webhookd_load_test.service_commands import STOP_TIMEOUT_S
 
 START_TIMEOUT_S = 120.0
-STOP_TIMEOUT_S = 45.0
 ASK_TIMEOUT_S = 10.0
 MOST_REPLICAS = 3
 
@@ -78,18 +75,8 @@ class OwnStack:
 
     def start_webhookd(self) -> None:
         """Migrate the database, and start the API, ingest and workers; blocks until the API reports that all work."""
-        spawn(
-            [sys.executable, "-m", "command.main", "migrate"],
-            log_file=self._logs / "migrate.log",
-            environment=self._environment,
-        ).must_succeed("webhookd migrate")
-        command = [sys.executable, "-m", "command.main", "api"]
-        api = spawn(
-            command,
-            log_file=self._logs / "api.log",
-            environment=self._environment,
-            parent_death_signal=signal.SIGTERM,
-        )
+        self._command("migrate").must_succeed("webhookd migrate")
+        api = self._command("api")
         self._exits.callback(api.stop, STOP_TIMEOUT_S)
         self._services["api"] = [api.pid]
         self._workers = self._started("worker", self._stack.workers)
@@ -116,6 +103,9 @@ class OwnStack:
         changes = KafkaChanges(self._kafka, stopping=stopping)
         return ClusterActions(changes, topics=topics, ingest=self._ingest, workers=self._workers)
 
+    def _command(self, name: str) -> Child:
+        return service_commands.start([name], log_file=self._logs / f"{name}.log", environment=self._environment)
+
     def _started(self, name: Literal["ingest", "worker"], count: int) -> ServiceProcesses:
         processes = ServiceProcesses(name, environment=self._environment, logs=self._logs)
         self._exits.enter_context(processes)
@@ -131,16 +121,10 @@ class OwnStack:
 
     def _variables(self, redis_url: str, database_url: str) -> dict[str, str]:
         """The environment of webhookd's processes; the scenario's settings win."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("WEBHOOKD_")}
-        return {
-            **inherited,
-            "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": self._kafka.address,
-            "WEBHOOKD_REDIS_URL": redis_url,
-            "WEBHOOKD_DATABASE_URL": database_url,
-            "WEBHOOKD_API_AUTH": "none",
-            "WEBHOOKD_API_BIND": self.api_url.removeprefix("http://"),
-            "WEBHOOKD_METRICS_BIND": "127.0.0.1:0",
-            "WEBHOOKD_SECRET_KEYS": generate(),
-            "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
-            **self._stack.settings,
-        }
+        variables = service_commands.environment(
+            kafka=self._kafka.address,
+            redis_url=redis_url,
+            database_url=database_url,
+            api_bind=self.api_url.removeprefix("http://"),
+        )
+        return {**variables, "WEBHOOKD_METRICS_BIND": "127.0.0.1:0", **self._stack.settings}

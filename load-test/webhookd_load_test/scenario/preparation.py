@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from webhookd_load_test.receiver import headroom as receiver_headroom
 from webhookd_load_test.receiver.receiver_processes import ReceiverProcesses
-from webhookd_load_test.records import csv_file, topics
+from webhookd_load_test.records import csv_writer, topics
 from webhookd_load_test.records import headroom as producer_headroom
 from webhookd_load_test.records.generate import Record, generate
 from webhookd_load_test.run_folder.facts import Headroom, RunFacts
@@ -61,7 +61,7 @@ class Preparation:
         names = [f"load-test-{scenario.name}{self._mark}-{number}" for number in range(load.topics)]
         planned = planned_subscription.plan(scenario, names, self._root)
         self._display.say(f"generating {load.rows:,} records of {load.payload_bytes} bytes")
-        csv_file.write(self._folder.records, self._records(names))
+        csv_writer.write(self._folder.records, self._records(names))
         self._display.say(f"creating {load.topics} topics of {load.partitions} partitions")
         self._create_topics(names, exits)
         facts.partitions = dict.fromkeys(names, load.partitions)
@@ -77,7 +77,8 @@ class Preparation:
         """Create topics, which are deleted at the end on a stack that stays."""
         if not self._target.own:
             exits.callback(self._delete_topics, names)
-        topics.create_topics(self._target.kafka, names, self._scenario.load.partitions, self._target.replication_factor)
+        partitions = dict.fromkeys(names, self._scenario.load.partitions)
+        topics.create_topics(self._target.kafka, partitions, self._target.replication_factor)
 
     def _delete_topics(self, names: Sequence[str]) -> None:
         for name, why in topics.delete_topics(self._target.kafka, names).items():

@@ -47,7 +47,7 @@ def test_worker_is_killed_and_everything_arrives(tmp_path: Path) -> None:
     (orders,) = result.read(folder.result).subscriptions
     assert (orders.expected, orders.delivered, orders.disorders) == (200, 200, 0)
     happened = [event.text for event in facts.read(folder.facts).events if event.kind == "process"]
-    assert happened == ["one worker process killed", "the worker process started again"]
+    assert happened == ["one worker process killed", "one worker process started again"]
     names = {name for sample in samples.read(folder.samples) for name in sample.processes}
     assert names == {"api", "ingest-0", "worker-0", "kafka", "redis", "postgres"}
     assert processes_with(mark) == []

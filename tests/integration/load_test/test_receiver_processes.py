@@ -21,7 +21,7 @@ import pytest
 
 from webhookd.flow.attempt.signature import Signer, SigningKind, new_secret
 from webhookd.flow.destination import SigningSecret
-from webhookd_load_test.receiver import headroom
+from webhookd_load_test.receiver import headroom, secrets_file
 from webhookd_load_test.receiver.faults import Fault
 from webhookd_load_test.receiver.receiver_processes import ReceiverFailedError, ReceiverProcesses
 from webhookd_load_test.run_folder.paths import RunFolder
@@ -155,10 +155,10 @@ def test_signatures_are_verified_where_the_secret_is_known(tmp_path: Path) -> No
         assert status(receiver, "/signed", body, {**signed(body, SECRET), "webhook-signature": "nonsense"}) == 401
         assert status(receiver, "/signed", body) == 401
         assert status(receiver, "/other", body, signed(body, OTHER)) == 200
-        receiver.use_secrets({"/signed": [OTHER, SECRET], "/other": SECRET})
+        file = tmp_path / "secrets.json"
+        secrets_file.write(file, {"/signed": [OTHER, SECRET], "/other": SECRET})
         assert status(receiver, "/signed", body, signed(body, OTHER)) == 200
         assert status(receiver, "/other", body, signed(body, OTHER)) == 401
-        file = tmp_path / "secrets.json"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         for child in receiver._children:
             assert SECRET.encode() not in Path(f"/proc/{child.child.pid}/cmdline").read_bytes()

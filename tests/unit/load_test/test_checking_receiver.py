@@ -5,6 +5,7 @@ from typing import Any
 
 from webhookd.testing.http_endpoint import Answer, ReceivedRequest
 from webhookd_load_test.benchmarks.endpoints.checking_receiver import CheckingReceiver
+from webhookd_load_test.benchmarks.endpoints.receiver_report import ReceiverReport
 
 RECEIVED_NS = 1_800_000_000_000_000_000
 
@@ -36,6 +37,12 @@ def test_what_arrives_is_counted_by_lane() -> None:
     counts = {"requests": 3, "records": 6, "duplicates": 1, "out_of_order": 1, "missing": 1}
     assert {name: report[name] for name in counts} == counts
     assert report["received_ends"] == {"/a t 1": [5, 10], "/b t 1": [0, 1]}
+
+
+def test_ends_are_those_of_lanes_received_from_their_beginning() -> None:
+    report = ReceiverReport(received_ends={"/a b t 1": (0, 10), "/a b t 12": (0, 3), "/a b t 2": (5, 7)})
+    assert report.whole_ends == {1: 10, 12: 3}
+    assert report.arrived == 15
 
 
 def test_latencies_are_from_sending_to_arrival() -> None:

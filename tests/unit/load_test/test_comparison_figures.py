@@ -20,7 +20,8 @@ from webhookd_load_test.compare import comparison
 from webhookd_load_test.compare.compare_display import PLAIN_WIDTH, show
 from webhookd_load_test.compare.latencies import LONGEST_MS, between_ms, latency_of
 from webhookd_load_test.compare.number_set import NumberSet
-from webhookd_load_test.compare.progress_display import LINE_S, shown_progress
+from webhookd_load_test.compare.shown_progress import shown_progress
+from webhookd_load_test.progress_display import LINE_S
 from webhookd_load_test.run_folder import facts as run_facts
 from webhookd_load_test.run_folder.bounds import Bounds
 from webhookd_load_test.run_folder.facts import Headroom, RunSubscription
@@ -263,12 +264,13 @@ def test_progress_is_a_line_now_and_then_without_a_terminal() -> None:
         for done in range(0, 4_000_000, 1_000_000):
             report("deliveries", done, 5_000_000)
             now_s[0] += LINE_S / 2
-    assert text.getvalue().splitlines() == ["compared 2,000,000 of 5,000,000 deliveries"]
+    assert text.getvalue().splitlines() == ["comparing: 2,000,000 of 5,000,000 deliveries (40%)"]
 
 
-def test_progress_is_a_bar_on_a_terminal() -> None:
+def test_progress_is_a_bar_for_each_thing_on_a_terminal() -> None:
     text = io.StringIO()
     with shown_progress(Console(file=text, width=PLAIN_WIDTH, force_terminal=True), lambda: 0.0) as report:
-        report("deliveries", 1, 2)
-    assert "deliveries" in text.getvalue()
-    assert "50%" in text.getvalue()
+        report("published records", 2, 2)
+        report("deliveries", 3, 3)
+    assert "2 of 2 published records" in text.getvalue()
+    assert "3 of 3 deliveries" in text.getvalue()

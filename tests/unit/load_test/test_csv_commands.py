@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from tests.harness.command_signals import signals_restored
 from webhookd_load_test.main import main
-from webhookd_load_test.records import csv_file
+from webhookd_load_test.records import csv_file, csv_survey
 
 
 def run(*arguments: str) -> Result:
@@ -34,9 +34,9 @@ def test_file_has_the_wanted_rows(tmp_path: Path) -> None:
 def test_topics_have_the_names_that_are_given(tmp_path: Path) -> None:
     file = tmp_path / "records.csv"
     generated("--csv", str(file), "--topic", "orders", "--topic", "payments")
-    assert csv_file.survey(file).topics == ["orders", "payments"]
+    assert csv_survey.survey(file).topics == ["orders", "payments"]
     generated("--csv", str(file), "--topics", "2", "--topic-prefix", "mine")
-    assert csv_file.survey(file).topics == ["mine-0", "mine-1"]
+    assert csv_survey.survey(file).topics == ["mine-0", "mine-1"]
 
 
 def test_standard_output_gets_the_same_file(tmp_path: Path) -> None:

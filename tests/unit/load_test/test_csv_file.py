@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from webhookd_load_test.records import csv_file
+from webhookd_load_test.records import csv_file, csv_survey, csv_writer
 from webhookd_load_test.records.csv_file import UnusableCsvError
 from webhookd_load_test.records.generate import Record
 
@@ -28,47 +28,47 @@ def interrupted() -> Iterator[Record]:
 
 
 def test_what_is_written_is_read(file: Path) -> None:
-    assert csv_file.write(file, RECORDS) == 3
+    assert csv_writer.write(file, RECORDS) == 3
     assert list(csv_file.read(file)) == RECORDS
 
 
 def test_rows_have_the_line_at_which_they_begin(file: Path) -> None:
-    csv_file.write(file, RECORDS)
+    csv_writer.write(file, RECORDS)
     assert [row.line for row in csv_file.read_rows(file)] == [2, 3, 5]
 
 
 def test_survey_knows_rows_topics_and_end(file: Path) -> None:
-    csv_file.write(file, RECORDS)
-    found = csv_file.survey(file)
+    csv_writer.write(file, RECORDS)
+    found = csv_survey.survey(file)
     assert (found.rows, found.topics, found.last_ms) == (3, ["orders", "payments"], 10)
 
 
 def test_survey_tells_files_apart_by_their_last_byte(file: Path) -> None:
-    csv_file.write(file, RECORDS)
-    one = csv_file.survey(file)
-    csv_file.write(file, [*RECORDS[:2], RECORDS[2]._replace(publish_ms=11)])
-    assert one.digest != csv_file.survey(file).digest
+    csv_writer.write(file, RECORDS)
+    one = csv_survey.survey(file)
+    csv_writer.write(file, [*RECORDS[:2], RECORDS[2]._replace(publish_ms=11)])
+    assert one.digest != csv_survey.survey(file).digest
 
 
 def test_survey_says_how_far_it_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_file, "SURVEYED_ROWS", 1)
-    csv_file.write(file, RECORDS)
+    monkeypatch.setattr(csv_survey, "SURVEYED_ROWS", 1)
+    csv_writer.write(file, RECORDS)
     seen: list[int] = []
-    csv_file.survey(file, seen.append)
+    csv_survey.survey(file, seen.append)
     assert len(seen) == 3
     assert seen[-1] == file.stat().st_size
 
 
 def test_interrupted_write_leaves_no_file(file: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        csv_file.write(file, interrupted())
+        csv_writer.write(file, interrupted())
     assert list(file.parent.iterdir()) == []
 
 
 def test_interrupted_write_leaves_the_file_before(file: Path) -> None:
-    csv_file.write(file, RECORDS)
+    csv_writer.write(file, RECORDS)
     with pytest.raises(KeyboardInterrupt):
-        csv_file.write(file, interrupted())
+        csv_writer.write(file, interrupted())
     assert list(csv_file.read(file)) == RECORDS
     assert list(file.parent.iterdir()) == [file]
 
@@ -80,7 +80,7 @@ def test_files_of_spreadsheets_are_read(file: Path) -> None:
 
 def test_large_payload_is_read(file: Path) -> None:
     record = Record("orders", b"x" * 1_000_000, "k", 0)
-    csv_file.write(file, [record])
+    csv_writer.write(file, [record])
     assert list(csv_file.read(file)) == [record]
 
 
@@ -108,7 +108,7 @@ def test_large_payload_is_read(file: Path) -> None:
 def test_unusable_line_is_named(file: Path, text: str, reason: str) -> None:
     file.write_text(text, encoding="utf-8")
     with pytest.raises(UnusableCsvError) as error:
-        csv_file.survey(file)
+        csv_survey.survey(file)
     assert str(error.value).startswith(str(file))
     assert reason in str(error.value)
 
@@ -136,6 +136,6 @@ def test_quote_that_is_not_closed_takes_no_more_than_a_line(file: Path, monkeypa
 @pytest.mark.parametrize("name", ["none/records.csv", "."])
 def test_unusable_path_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnusableCsvError, match=r"No such file or directory|Is a directory"):
-        csv_file.survey(tmp_path / name)
+        csv_survey.survey(tmp_path / name)
     with pytest.raises(UnusableCsvError, match=r"No such file or directory|Is a directory"):
-        csv_file.write(tmp_path / name, RECORDS)
+        csv_writer.write(tmp_path / name, RECORDS)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from webhookd_load_test.records import csv_file
+from webhookd_load_test.records import csv_file, csv_survey, csv_writer
 from webhookd_load_test.records.generate import SMALLEST_PAYLOAD_BYTES, Record, generate, topic_names
 from webhookd_load_test.records.zipf import chooser
 
@@ -26,7 +26,7 @@ def some(rows: int = 2000, **changed: Any) -> Iterator[Record]:  # noqa: ANN401 
 
 
 def test_file_is_the_one_that_earlier_versions_made(tmp_path: Path) -> None:
-    csv_file.write(tmp_path / "records.csv", some(skew=1.1, keys=50, payload_bytes=200))
+    csv_writer.write(tmp_path / "records.csv", some(skew=1.1, keys=50, payload_bytes=200))
     assert hashlib.sha256((tmp_path / "records.csv").read_bytes()).hexdigest() == GOLDEN
 
 
@@ -116,8 +116,8 @@ def test_rows_take_no_memory(tmp_path: Path) -> None:
     file = tmp_path / "records.csv"
     tracemalloc.start()
     try:
-        csv_file.write(file, some(5000))
-        assert csv_file.survey(file).rows == sum(1 for _ in csv_file.read(file)) == 5000
+        csv_writer.write(file, some(5000))
+        assert csv_survey.survey(file).rows == sum(1 for _ in csv_file.read(file)) == 5000
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

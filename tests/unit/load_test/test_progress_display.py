@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from webhookd_load_test.records.progress import ProgressDisplay
+from webhookd_load_test.progress_display import ProgressDisplay
 
 
 class Clock:

@@ -20,7 +20,6 @@ def said(**changed: Any) -> str:  # noqa: ANN401  # fields of several types
         "late_p50_ms": 0.5,
         "late_p99_ms": 20.0,
         "late_max_ms": 31.0,
-        "began_ns": 0,
         "started_ns": 0,
         "ended_ns": 1,
         "failure": "",
@@ -66,6 +65,6 @@ def test_failure_of_the_producer_is_said() -> None:
 
 
 def test_note_says_what_is_wrong() -> None:
-    progress = PublishProgress(rows=9, sent=3, acknowledged=2, refused=0, late_ms=1234.5)
+    progress = PublishProgress(acknowledged=2, refused=0, late_ms=1234.5)
     assert note_of(progress) == "1,234 ms late"
     assert note_of(progress._replace(refused=1, late_ms=0.0)) == "0 ms late, 1 refused"

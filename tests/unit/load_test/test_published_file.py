@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from webhookd_load_test.records.csv_file import CsvSurvey
+from webhookd_load_test.records.csv_survey import CsvSurvey
 from webhookd_load_test.records.published_file import (
     Acknowledged,
     PublishedWriter,

@@ -7,9 +7,10 @@ import pytest
 
 from stack.errors import NotChanged
 from webhookd_load_test.cluster.timeline import Step
-from webhookd_load_test.cluster.timeline_thread import NS, Done, Timeline, TimelineFailed, WallClock
+from webhookd_load_test.cluster.timeline_thread import Done, Timeline, TimelineFailed, WallClock
+from webhookd_load_test.run_folder.units import NS_PER_S
 
-BEGAN_NS = 1_000 * NS
+BEGAN_NS = 1_000 * NS_PER_S
 DEADLINE_S = 30.0
 
 
@@ -28,7 +29,7 @@ class MovedClock:
 
     @property
     def second(self) -> float:
-        return (self.at_ns - BEGAN_NS) / NS
+        return (self.at_ns - BEGAN_NS) / NS_PER_S
 
 
 class Recorded:
@@ -47,7 +48,7 @@ class Recorded:
         self.begun.append((self.clock.second, name))
         if name == self.fails:
             raise NotChanged("it did not end\nand this is its log")
-        self.clock.at_ns += int(self.takes_s.get(name, 0) * NS)
+        self.clock.at_ns += int(self.takes_s.get(name, 0) * NS_PER_S)
         restart = (lambda: self._act("restart")) if name.startswith("kill") else None
         return Done(kind="broker", text=name, restart=restart)
 
@@ -68,7 +69,7 @@ def test_steps_happen_in_the_order_of_their_times() -> None:
 def test_step_that_overruns_delays_the_next_and_events_say_when_each_happened() -> None:
     steps = [Step(at_s=5, do="add_broker"), Step(at_s=6, do="remove_broker")]
     events = performed(steps, add_broker=10, remove_broker=2)[0].events
-    times = [((event.at_ns - BEGAN_NS) / NS, (event.until_ns - BEGAN_NS) / NS) for event in events]
+    times = [((event.at_ns - BEGAN_NS) / NS_PER_S, (event.until_ns - BEGAN_NS) / NS_PER_S) for event in events]
     assert times == [(5, 15), (15, 17)]
     assert [event.text for event in events] == ["add_broker", "remove_broker"]
 

@@ -1,10 +1,10 @@
 """What the benchmark's cases share: sizes, receivers, and the checks by which a case fails."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from webhookd_load_test.benchmarks.cases.result_table import Row
+from webhookd_load_test.benchmarks.endpoints.receiver_report import ReceiverReport
 from webhookd_load_test.benchmarks.rig.checking_receiver import CheckingReceiver
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
 from webhookd_load_test.benchmarks.rig.rig import Rig
@@ -74,12 +74,12 @@ class CheckingSink:
 
     def requests(self) -> int:
         """How many requests have arrived so far."""
-        return int(self.receiver.report()["requests"])
+        return self.receiver.report().requests
 
     def records(self, batch: int) -> int:
         """The count of the receiver."""
         del batch
-        return int(self.receiver.report()["records"])
+        return self.receiver.report().records
 
     def check(self, name: str, records: int, *, gaps: bool) -> None:
         """Check order and count; `gaps` allows gaps, where a filter drops records."""
@@ -135,27 +135,21 @@ def row_of(name: str, start: Usage, end: Usage, counts: tuple[int, int], goal: t
     )
 
 
-def order(seen: Mapping[str, Any]) -> str:
+def order(seen: ReceiverReport) -> str:
     """A checking receiver's report on the order, as text."""
-    return f"{seen['missing']} gaps, {seen['out_of_order']} out of order, {seen['duplicates']} duplicates"
+    return f"{seen.missing} gaps, {seen.out_of_order} out of order, {seen.duplicates} duplicates"
 
 
-def check_order(name: str, seen: Mapping[str, Any], *, gaps: bool = False) -> None:
+def check_order(name: str, seen: ReceiverReport, *, gaps: bool = False) -> None:
     """Raises CaseFailedError when records arrived out of order, twice or not at all, although no process was killed."""
-    faults = seen["out_of_order"] + seen["duplicates"] + (0 if gaps else seen["missing"])
+    faults = seen.out_of_order + seen.duplicates + (0 if gaps else seen.missing)
     require(not faults, f"{name}: {order(seen)}")
 
 
-def check_all(name: str, seen: Mapping[str, Any], records: int, *, gaps: bool = False) -> None:
+def check_all(name: str, seen: ReceiverReport, records: int, *, gaps: bool = False) -> None:
     """Raises CaseFailedError unless exactly `records` records arrived, counted from each lane's first offset."""
-    count = seen["records"] if gaps else arrived(seen)
+    count = seen.records if gaps else seen.arrived
     require(count == records, f"{name}: {count} of {records} records came")
-
-
-def arrived(seen: Mapping[str, Any]) -> int:
-    """How many records arrived, counted from each lane's first offset."""
-    lanes: Mapping[str, tuple[int, int]] = seen["received_ends"]
-    return sum(high - first for first, high in lanes.values())
 
 
 def require(held: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence where it is called

@@ -11,6 +11,7 @@ from celery import Celery
 from redis import Redis
 
 from stack.child import spawn
+from webhookd_load_test.run_folder.units import MS_PER_S
 
 MODULE = "webhookd_load_test.benchmarks.cases.empty_task"
 NAME = "webhookd.load_test.empty"
@@ -60,7 +61,7 @@ def _trip_ms(app: Celery, redis: Redis, number: int) -> float:
     app.send_task(NAME, args=[number], ignore_result=True)
     if redis.blpop([DONE], timeout=TIMEOUT_S) is None:
         raise TimeoutError("the empty task was not executed in time")
-    return (time.perf_counter() - began) * 1000.0
+    return (time.perf_counter() - began) * MS_PER_S
 
 
 def main() -> None:

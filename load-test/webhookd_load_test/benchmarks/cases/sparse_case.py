@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from webhookd_load_test.benchmarks.cases.bench_case import SHORT_TIMEOUT_S, START_TIMEOUT_S, Bench, require, row_of
 from webhookd_load_test.benchmarks.cases.result_table import Row
-from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.kafka.trickle import Trickle
 from webhookd_load_test.process_usage import wait_until
 
@@ -18,7 +17,7 @@ def sparse(bench: Bench) -> list[Row]:
     """Many subscriptions with a topic of one partition each, and few records to each of them."""
     lanes, per_lane_s, rig, sink = bench.size_for(200, 8), 10, bench.rig, bench.sink
     topics = {bench.topic(f"sparse-{number}"): 1 for number in range(lanes)}
-    create_topics(rig.kafka.address, topics)
+    rig.create_topics(topics)
     with rig.pipeline() as pipeline, ThreadPoolExecutor(8) as pool:
         before = sink.requests()
         ids = list(pool.map(lambda topic: rig.subscribe(sink.url(topic), topic), topics))

@@ -7,7 +7,6 @@ from webhookd_load_test.benchmarks.cases.bench_case import (
     SHORT_TIMEOUT_S,
     START_TIMEOUT_S,
     Bench,
-    arrived,
     check_all,
     check_order,
     order,
@@ -16,7 +15,6 @@ from webhookd_load_test.benchmarks.cases.bench_case import (
 )
 from webhookd_load_test.benchmarks.cases.result_table import Row
 from webhookd_load_test.benchmarks.kafka.backlog import backlog
-from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.rig.checking_receiver import CheckingReceiver
 from webhookd_load_test.process_usage import wait_until
 
@@ -46,7 +44,7 @@ class Workers:
         counts = (1, 2) if bench.short else (1, 2, 4)
         most = counts[-1] * THREADS / DELAY_S * (bench.seconds + LANES_FLOW_S)
         records = lanes * bench.size_for(int(most / lanes), SHORT_EACH)
-        create_topics(bench.rig.kafka.address, {topic: lanes})
+        bench.rig.create_topics({topic: lanes})
         backlog(bench.rig.kafka.address, topic, lanes, records)
         rows: list[Row] = []
         for count in counts:
@@ -59,11 +57,11 @@ class Workers:
     def _row(self, bench: Bench, receiver: CheckingReceiver, load: tuple[str, int, int]) -> Row:
         topic, lanes, count = load
         with bench.rig.pipeline(count, THREADS) as pipeline, bench.rig.subscription(receiver.url, topic):
-            arrived_in_time = wait_until(lambda: receiver.report()["requests"] > 0, START_TIMEOUT_S)
+            arrived_in_time = wait_until(lambda: receiver.report().requests > 0, START_TIMEOUT_S)
             require(arrived_in_time, f"{self.name}: no request came")
             before, start = receiver.report(), pipeline.usage(bench.rig.services)
             if bench.short:
-                wait_until(lambda: arrived(receiver.report()) >= lanes * SHORT_EACH, SHORT_TIMEOUT_S)
+                wait_until(lambda: receiver.report().arrived >= lanes * SHORT_EACH, SHORT_TIMEOUT_S)
             else:
                 self._wait_for_all_lanes(receiver, lanes)
                 time.sleep(2 * bench.warm_up_s)
@@ -71,13 +69,13 @@ class Workers:
                 time.sleep(bench.seconds)
             end, seen = pipeline.usage(bench.rig.services), receiver.report()
         check_order(self.name, seen)
-        counted = (seen["requests"] - before["requests"], seen["records"] - before["records"])
+        counted = (seen.requests - before.requests, seen.records - before.records)
         row = row_of(f"{count} workers, 200 ms", start, end, counted, ("request", 0.0))
         return replace(row, remark=order(seen))
 
     def _wait_for_all_lanes(self, receiver: CheckingReceiver, lanes: int) -> None:
         def flowing() -> int:
-            return len(receiver.report()["received_ends"])
+            return len(receiver.report().received_ends)
 
         require(wait_until(lambda: flowing() >= lanes, LANES_FLOW_S), f"{self.name}: {flowing()} of {lanes} lanes flow")
 

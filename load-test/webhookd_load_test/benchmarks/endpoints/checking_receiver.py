@@ -7,14 +7,16 @@ returns them too, and restarts counting and timing, but keeps the order of each 
 and a partition.
 """
 
-import json
 import re
 from array import array
 
 import click
+import msgspec
 
 from webhookd.testing.arrival_order import ArrivalOrder
 from webhookd.testing.http_endpoint import Answer, HttpEndpoint, ReceivedRequest
+from webhookd_load_test.benchmarks.endpoints.receiver_report import ReceiverReport
+from webhookd_load_test.run_folder.units import NS_PER_MS
 
 RECORD = re.compile(rb'\{"topic":"([^"]+)","partition":(\d+),"offset":(\d+),')
 SENT = re.compile(rb'"sent_ns":"0*([1-9]\d*)"')
@@ -40,26 +42,26 @@ class Tally:
         self.records += len(records)
         for topic, partition, offset in records:
             add((path, topic, partition), int(offset))
-        self._late_ms.extend([(now_ns - int(sent)) / 1e6 for sent in SENT.findall(body)])
+        self._late_ms.extend([(now_ns - int(sent)) / NS_PER_MS for sent in SENT.findall(body)])
 
     def report(self) -> bytes:
         """All counts as JSON; latencies in milliseconds."""
         late = sorted(self._late_ms)
         at = {p: late[min(len(late) - 1, int(len(late) * p / 100))] if late else 0.0 for p in (50, 99, 100)}
         seen = self._order.seen
-        known = {
-            "requests": self.requests,
-            "records": self.records,
-            "duplicates": self._order.duplicates,
-            "missing": seen.missing,
-            "out_of_order": self._order.out_of_order,
-            "received_ends": {_name(lane): [own.lowest, own.highest + 1] for lane, own in seen.lanes.items()},
-            "timed": len(late),
-            "p50_ms": at[50],
-            "p99_ms": at[99],
-            "max_ms": at[100],
-        }
-        return json.dumps(known).encode()
+        report = ReceiverReport(
+            requests=self.requests,
+            records=self.records,
+            duplicates=self._order.duplicates,
+            missing=seen.missing,
+            out_of_order=self._order.out_of_order,
+            received_ends={_name(lane): (own.lowest, own.highest + 1) for lane, own in seen.lanes.items()},
+            timed=len(late),
+            p50_ms=at[50],
+            p99_ms=at[99],
+            max_ms=at[100],
+        )
+        return msgspec.json.encode(report)
 
 
 def _name(lane: tuple[str, bytes, bytes]) -> str:

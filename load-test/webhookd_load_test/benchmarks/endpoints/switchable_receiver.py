@@ -14,6 +14,7 @@ from typing import Self
 
 from webhookd.testing.http_endpoint import Answer, HttpEndpoint, ReceivedRequest
 from webhookd.testing.http_exchange import Misbehaviour
+from webhookd_load_test.run_folder.units import NS_PER_MS
 
 SENT = re.compile(rb'"sent_ns":"0*([1-9]\d*)"')
 PARTITION = re.compile(rb'"partition":(\d+)')
@@ -54,7 +55,7 @@ class SwitchableReceiver:
         if path.startswith("/switchable") and self.hanging:
             return HANGING
         if path.startswith("/healthy"):
-            self._late_ms.extend((request.received_ns - int(sent)) / 1e6 for sent in SENT.findall(body))
+            self._late_ms.extend((request.received_ns - int(sent)) / NS_PER_MS for sent in SENT.findall(body))
         return REFUSAL if path.startswith("/half") and self._refuses(body) else OK
 
     def _refuses(self, body: bytes) -> bool:

@@ -23,7 +23,6 @@ import click
 
 from webhookd_load_test.benchmarks.endpoints.switchable_receiver import SwitchableReceiver
 from webhookd_load_test.benchmarks.isolation_rows.healthy_p99 import MAX_RATIO, healthy_p99_ms
-from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.kafka.trickle import Trickle
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
 from webhookd_load_test.benchmarks.rig.rig import Rig
@@ -57,7 +56,7 @@ class Isolation:
         self._receiver = receiver
         self.healthy = {f"healthy-{number}-{n}": 1 for n in range(HEALTHY)}
         self.switchable = {f"switchable-{number}-{n}": 1 for n in range(SWITCHABLE)}
-        create_topics(rig.kafka.address, {**self.healthy, **self.switchable})
+        rig.create_topics({**self.healthy, **self.switchable})
         self._paths: dict[str, str] = {}
         for topic in [*self.healthy, *self.switchable]:
             path = topic.partition("-")[0] + "/" + topic

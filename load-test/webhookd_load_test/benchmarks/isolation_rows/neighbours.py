@@ -18,7 +18,6 @@ import click
 from webhookd_load_test.benchmarks.endpoints.switchable_receiver import SwitchableReceiver
 from webhookd_load_test.benchmarks.isolation_rows.healthy_p99 import MAX_RATIO, RowFailedError, healthy_p99_ms
 from webhookd_load_test.benchmarks.kafka.backlog import backlog
-from webhookd_load_test.benchmarks.kafka.topics import create_topics
 from webhookd_load_test.benchmarks.kafka.trickle import Trickle
 from webhookd_load_test.benchmarks.rig.rig import Rig
 from webhookd_load_test.process_usage import wait_until
@@ -62,7 +61,7 @@ class Neighbours:
     def start(self) -> Comparison:
         """Measure while a subscription with 300 partitions starts."""
         topic, address = f"starting-{self._number}", self._rig.kafka.address
-        create_topics(address, {topic: STARTING_PARTITIONS})
+        self._rig.create_topics({topic: STARTING_PARTITIONS})
         backlog(address, topic, STARTING_PARTITIONS, STARTING_PARTITIONS * RECORDS_IN_EACH)
         with self._ten(f"start-{self._number}"):
             alone_ms = healthy_p99_ms(self._receiver, "start", WINDOW_S)
@@ -74,7 +73,7 @@ class Neighbours:
     def held(self) -> Comparison:
         """Measure while the circuits of 32 of 64 lanes are open."""
         topic, address = f"held-{self._number}", self._rig.kafka.address
-        create_topics(address, {topic: HELD_PARTITIONS})
+        self._rig.create_topics({topic: HELD_PARTITIONS})
         with self._ten(f"held-{self._number}"):
             alone_ms = healthy_p99_ms(self._receiver, "held", HELD_WINDOW_S)
             retry = {"max_retries": 0, "on_exhausted": "pause"}
@@ -91,7 +90,7 @@ class Neighbours:
     def _ten(self, name: str) -> Iterator[None]:
         """Run ten healthy subscriptions, and produce records for them."""
         topics = {f"healthy-{name}-{n}": 1 for n in range(HEALTHY)}
-        create_topics(self._rig.kafka.address, topics)
+        self._rig.create_topics(topics)
         ids = [self._rig.subscribe(self._receiver.url(f"healthy/{t}"), t, start="latest") for t in topics]
         with Trickle(self._rig.kafka.address, topics, HEALTHY_PER_S * HEALTHY):
             self._until_all_arrive([f"/healthy/{topic}" for topic in topics])

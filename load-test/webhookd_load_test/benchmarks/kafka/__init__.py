@@ -1,1 +1,1 @@
-"""The topics of the benchmarks: created, filled with records, and asked for their offsets."""
+"""The records of the benchmarks: many at once, and so many a second."""

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
+import msgspec
 import requests
 
 from stack.child import Child, spawn
 from stack.free_ports import free_ports
 from stack.waiting import until_ready
+from webhookd_load_test.benchmarks.endpoints.receiver_report import ReceiverReport
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
 
 PROGRAM = ("-m", "webhookd_load_test.benchmarks.endpoints.checking_receiver")
@@ -29,25 +30,25 @@ class CheckingReceiver:
     child: Child
     port: int
 
-    def report(self) -> dict[str, Any]:
-        """Its counts; see endpoints/checking_receiver.py."""
+    def report(self) -> ReceiverReport:
+        """Its counts; see endpoints/receiver_report.py."""
         return self._ask("report")
 
-    def reset(self) -> dict[str, Any]:
+    def reset(self) -> ReceiverReport:
         """Its counts, which then restart."""
         return self._ask("reset")
 
     def answers(self) -> bool:
         """Whether it answers."""
         try:
-            return bool(self.report())
+            self.report()
         except requests.ConnectionError:
             return False
+        return True
 
-    def _ask(self, what: str) -> dict[str, Any]:
+    def _ask(self, what: str) -> ReceiverReport:
         answer = requests.get(self.url + what, timeout=ASK_TIMEOUT_S)
-        known: dict[str, Any] = answer.json()
-        return known
+        return msgspec.json.decode(answer.content, type=ReceiverReport)
 
 
 @contextmanager

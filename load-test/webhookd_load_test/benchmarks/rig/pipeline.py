@@ -1,44 +1,51 @@
 """One ingest process and its workers."""
 
-import signal
-from collections.abc import Callable
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
 
-from stack.child import Child
+from webhookd_load_test.benchmarks.rig.log_folder import LOGS
+from webhookd_load_test.cluster.service_processes import ServiceProcesses
 from webhookd_load_test.process_usage import Roots, Usage, usage
-
-STOP_TIMEOUT_S = 45.0
 
 
 class Pipeline:
-    """An ingest process and its workers."""
+    """A context: an ingest process and its workers, stopped at its end. Each worker has `threads`, if given.
 
-    def __init__(self, command: Callable[..., Child], workers: int, threads: int | None) -> None:
-        self._command = command
-        self._threads = () if threads is None else ("--threads", str(threads))
-        self.ingest = command("ingest")
-        self.workers = [self._start_worker(number) for number in range(workers)]
+    Raises NotChanged at its end when one does not end within the time limit and is killed.
+    """
+
+    def __init__(self, environment: Mapping[str, str], workers: int, threads: int | None) -> None:
+        arguments = () if threads is None else ("--threads", str(threads))
+        self._ingest = ServiceProcesses("ingest", environment=environment, logs=LOGS)
+        self._workers = ServiceProcesses("worker", environment=environment, logs=LOGS, arguments=arguments)
+        self._count = workers
+        self._exits = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.enter_context(self._workers)
+            undo.enter_context(self._ingest)  # stopped first: the workers deliver what it waits for
+            self._ingest.scale(1)
+            self._workers.scale(self._count)
+            self._exits = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
 
     def restart_worker(self) -> None:
-        """Wait for the end of the first worker and start a new one in its place."""
-        self.workers[0].wait()
-        self.workers[0] = self._start_worker(0)
+        """Kill the first worker with SIGKILL, and start a new one in its place."""
+        self._workers.kill_one()()
 
     def ensure_workers(self, workers: int) -> None:
         """Start workers until there are at least this many."""
-        self.workers += [self._start_worker(number) for number in range(len(self.workers), workers)]
-
-    def stop(self) -> None:
-        """Stop all processes."""
-        children = [*self.workers, self.ingest]
-        for child in children:
-            child.send(signal.SIGTERM)
-        for child in children:
-            child.stop(STOP_TIMEOUT_S)
+        self._workers.scale(max(workers, len(self._workers.pids)))
 
     def usage(self, services: Roots) -> Usage:
         """The usage of ingest, the workers and the services up to now."""
-        ours = {"ingest": [self.ingest.pid], "worker": [worker.pid for worker in self.workers]}
+        ours = {"ingest": list(self._ingest.pids.values()), "worker": list(self._workers.pids.values())}
         return usage({**ours, **services})
-
-    def _start_worker(self, number: int) -> Child:
-        return self._command("worker", *self._threads, log=f"worker-{number}")

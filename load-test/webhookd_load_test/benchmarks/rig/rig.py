@@ -1,10 +1,7 @@
 """The rig of a load test: starts and stops Kafka, Redis, Postgres, nginx and the real commands."""
 
-import os
 import re
 import shutil
-import signal
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -15,12 +12,12 @@ from redis import Redis
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
-from stack.child import Child, spawn
+from stack.child import Child
 from stack.free_ports import free_ports
 from stack.kafka import KafkaOptions
 from stack.service_group import ServiceGroup
 from stack.waiting import until_ready
-from webhookd.store.secret_keys import generate
+from webhookd_load_test import service_commands
 from webhookd_load_test.benchmarks.rig.checking_receiver import (
     ASK_TIMEOUT_S,
     START_TIMEOUT_S,
@@ -28,9 +25,11 @@ from webhookd_load_test.benchmarks.rig.checking_receiver import (
     checking_receiver,
 )
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
-from webhookd_load_test.benchmarks.rig.pipeline import STOP_TIMEOUT_S, Pipeline
+from webhookd_load_test.benchmarks.rig.pipeline import Pipeline
 from webhookd_load_test.benchmarks.rig.subscription_document import document
 from webhookd_load_test.process_usage import Roots
+from webhookd_load_test.records.topics import create_topics
+from webhookd_load_test.service_commands import STOP_TIMEOUT_S
 
 UNAVAILABLE = Retry(
     total=None,
@@ -111,13 +110,13 @@ class Rig:
     @contextmanager
     def pipeline(self, workers: int = 1, threads: int | None = None) -> Iterator[Pipeline]:
         """Run one ingest and some worker processes; afterwards stop them and empty Redis."""
-        pipeline = Pipeline(self.command, workers, threads)
-        try:
-            yield pipeline
-        finally:
-            pipeline.stop()
-            with Redis.from_url(self.redis.address) as redis:
-                redis.flushdb()
+        with ExitStack() as exits:
+            exits.callback(self._empty_redis)
+            yield exits.enter_context(Pipeline(self.environment, workers, threads))
+
+    def _empty_redis(self) -> None:
+        with Redis.from_url(self.redis.address) as redis:
+            redis.flushdb()
 
     @contextmanager
     def receiver(self, delay_s: float = 0.0) -> Iterator[CheckingReceiver]:
@@ -158,6 +157,10 @@ class Rig:
         finally:
             requests.delete(f"{policies}/{answer.json()['id']}", timeout=ASK_TIMEOUT_S).raise_for_status()
 
+    def create_topics(self, partitions: Mapping[str, int]) -> None:
+        """Create topics with these numbers of partitions, and wait until they can be used."""
+        create_topics({"bootstrap.servers": self.kafka.address}, partitions)
+
     def nginx_requests(self) -> int:
         """How many requests nginx has received, without those for this count."""
         said = requests.get(self.nginx.status_url, timeout=ASK_TIMEOUT_S).text
@@ -180,19 +183,10 @@ class Rig:
     def command(self, *arguments: str, log: str = "") -> Child:
         """Start one of webhookd's commands as a process; its output goes to the log of that name."""
         log_file = LOGS / f"{log or arguments[0]}.log"
-        command = [sys.executable, "-m", "command.main", *arguments]
-        return spawn(command, log_file=log_file, environment=self.environment, parent_death_signal=signal.SIGTERM)
+        return service_commands.start(arguments, log_file=log_file, environment=self.environment)
 
     def _environment(self, database_url: str) -> Mapping[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("WEBHOOKD_")}
-        return {
-            **inherited,
-            "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": self.kafka.address,
-            "WEBHOOKD_API_AUTH": "none",
-            "WEBHOOKD_REDIS_URL": self.redis.address,
-            "WEBHOOKD_DATABASE_URL": database_url,
-            "WEBHOOKD_SECRET_KEYS": generate(),
-            "WEBHOOKD_API_BIND": self._api,
-            "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
-            "WEBHOOKD_EGRESS_CA_FILE": str(self.nginx.certificate),
-        }
+        variables = service_commands.environment(
+            kafka=self.kafka.address, redis_url=self.redis.address, database_url=database_url, api_bind=self._api
+        )
+        return {**variables, "WEBHOOKD_EGRESS_CA_FILE": str(self.nginx.certificate)}

@@ -35,6 +35,7 @@ class ShortRig(Rig):
         super().__init__()
         self.prefix = f"bench-{uuid.uuid4().hex[:8]}-"
         self._pipeline: Pipeline | None = None
+        self._pipeline_exit = ExitStack()
 
     def _start_services(self, services: ServiceGroup, undo: ExitStack) -> str:
         running = {name: os.environ.get(f"WEBHOOKD_TEST_{name.upper()}", "") for name in SERVICES}
@@ -47,7 +48,7 @@ class ShortRig(Rig):
         url = postgres.create_database(address, database)
         undo.callback(postgres.drop_database, address, database)
         undo.callback(self._forget_keys)
-        undo.callback(self._stop_pipeline)
+        undo.push(self._pipeline_exit)
         return url
 
     @contextmanager
@@ -55,13 +56,9 @@ class ShortRig(Rig):
         """The one pipeline, with at least this many workers."""
         if self._pipeline is None:
             self.environment = {**self.environment, "WEBHOOKD_REDIS_KEY_PREFIX": self.prefix}
-            self._pipeline = Pipeline(self.command, workers, threads)
+            self._pipeline = self._pipeline_exit.enter_context(Pipeline(self.environment, workers, threads))
         self._pipeline.ensure_workers(workers)
         yield self._pipeline
-
-    def _stop_pipeline(self) -> None:
-        if self._pipeline is not None:
-            self._pipeline.stop()
 
     def _forget_keys(self) -> None:
         with Redis.from_url(self.redis.address) as redis:
