@@ -1,4 +1,4 @@
-"""Takes a picture of a report with a browser, the whole page, for the documentation."""
+"""Takes a picture of a report with a browser, for the documentation."""
 
 import re
 import shutil
@@ -33,8 +33,17 @@ def browser() -> str:
     raise NoPictureError(f"no browser to take a picture with: none of {', '.join(BROWSERS)} is installed")
 
 
-def take_picture(report: Path, picture: Path, *, appearance: Appearance = "light", width_px: int = 1000) -> None:
-    """Write a PNG of the whole report, as wide as told. Blocks for seconds, a minute at most for each of two runs.
+def take_picture(
+    report: Path,
+    picture: Path,
+    *,
+    appearance: Appearance = "light",
+    width_px: int = 1000,
+    height_px: int | None = None,
+) -> None:
+    """Write a PNG of the report, as wide as told; of its top, if it has a height, else of the whole.
+
+    Blocks for seconds, a minute at most for each of two runs of the browser.
 
     Raises NoPictureError.
     """
@@ -50,9 +59,9 @@ def take_picture(report: Path, picture: Path, *, appearance: Appearance = "light
             f"--user-data-dir={scratch}/profile",
             f"--blink-settings=preferredColorScheme={APPEARANCES[appearance]}",
         ]
-        height_px = _height_px(command, page, width_px)
+        high_px = height_px or _height_px(command, page, width_px)
         taken = Path(scratch) / "picture.png"
-        _run([*command, f"--window-size={width_px},{height_px}", f"--screenshot={taken}", page.as_uri()])
+        _run([*command, f"--window-size={width_px},{high_px}", f"--screenshot={taken}", page.as_uri()])
         if not taken.exists():
             raise NoPictureError(f"{program} has taken no picture")
         shutil.copyfile(taken, picture)

@@ -31,13 +31,18 @@ from webhookd_load_test.run_folder.paths import RunFolder
     show_default=True,
     help="The width of the picture, in pixels.",
 )
-def report(folder: Path, *, opens: bool, picture: Path | None, appearance: Appearance, width: int) -> None:
+@click.option(
+    "--height", type=click.IntRange(100, 20_000), help="Only so much of the top, in pixels; the whole if not given."
+)
+def report(
+    *, folder: Path, opens: bool, picture: Path | None, appearance: Appearance, width: int, height: int | None
+) -> None:
     """Write FOLDER/report.html from what is there of a run, whole or not."""
     try:
         written = write_report(RunFolder(folder))
         click.echo(f"written: {written}")
         if picture is not None:
-            take_picture(written, picture, appearance=appearance, width_px=width)
+            take_picture(written, picture, appearance=appearance, width_px=width, height_px=height)
             click.echo(f"written: {picture}")
     except (UnusableRunError, NoPictureError) as error:
         raise click.ClickException(str(error)) from None

@@ -78,3 +78,5 @@ def test_whole_page_is_in_the_picture_in_both_appearances(tmp_path: Path) -> Non
     assert height > 3000
     assert struct.unpack(">II", dark[16:24]) == (width, height)
     assert light != dark
+    take_picture(report, pictures["light"], width_px=900, height_px=500)
+    assert struct.unpack(">II", pictures["light"].read_bytes()[16:24]) == (900, 500)

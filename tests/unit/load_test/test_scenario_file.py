@@ -40,6 +40,12 @@ def test_shipped_scenario_can_be_read(file: Path) -> None:
     assert read(file).name == file.stem
 
 
+def test_scenario_of_the_how_to_page_can_be_read(tmp_path: Path) -> None:
+    page = (SCENARIOS.parents[1] / "docs" / "how-to" / "load-test.md").read_text(encoding="utf-8")
+    read_one = scenario(tmp_path, page.partition("```toml\n")[2].partition("```")[0])
+    assert (read_one.load.topics, len(read_one.timeline), read_one.bounds.stall_s) == (3, 1, 15)
+
+
 def test_name_or_path_finds_the_file(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text(GOOD, encoding="utf-8")
