@@ -110,7 +110,10 @@ class Refusal(NamedTuple):
 
 
 class CheckingReceiver:
-    """A context: an HTTP/1.1 server on 127.0.0.1. A request that is not a delivery is an error on exit."""
+    """A context: an HTTP/1.1 server on 127.0.0.1. A request that is not a delivery is an error on exit.
+
+    Requests of several connections are judged at the same time, so the judge may block.
+    """
 
     def __init__(self, judge: Judge = accept) -> None:
         self.refusals: list[Refusal] = []
@@ -124,7 +127,7 @@ class CheckingReceiver:
 
     def __enter__(self) -> Self:
         """Start to accept connections."""
-        self._endpoint = HttpEndpoint(self._answer, port=self._port)
+        self._endpoint = HttpEndpoint(self._answer, port=self._port, blocking=True)
         self._endpoint.start()
         return self
 
