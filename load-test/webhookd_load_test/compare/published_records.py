@@ -18,15 +18,14 @@ from webhookd_load_test.compare.sqlite_reader import reading
 from webhookd_load_test.compare.unusable_folder import UnusableFolderError
 from webhookd_load_test.records.csv_file import UnusableCsvError, read
 from webhookd_load_test.run_folder.result import Missing, PublishResult
+from webhookd_load_test.run_folder.units import NS_PER_MS, NS_PER_S
 
-NANOSECONDS = 1_000_000_000
 _PROGRESS_EVERY = 5_000
 
 Advance: TypeAlias = Callable[[int], None]
 """Called with the number of records that are done, now and then."""
 
 _WHITESPACE = b" \t\n\r"
-_NS_PER_MS = 1_000_000
 
 
 class Lane(NamedTuple):
@@ -132,7 +131,7 @@ def _merge(  # the two files, and where what they hold goes
         if row.topic != topic:
             raise UnusableFolderError(f"published.sqlite: topic of number {number} is {row.topic}, not {topic}")
         lane = lanes.setdefault((topic, row.partition), Lane(topic, row.partition))
-        found.acknowledge(number, lane, row.acknowledged_ns, (row.acknowledged_ns - began_ns) // NANOSECONDS)
+        found.acknowledge(number, lane, row.acknowledged_ns, (row.acknowledged_ns - began_ns) // NS_PER_S)
         row = next(rows, None)
     return row
 
@@ -151,9 +150,9 @@ def publish_result(published: Path, records: int) -> PublishResult:
     return PublishResult(
         records=count,
         not_acknowledged=records - count,
-        late_p50_ms=p50_ns[0] / _NS_PER_MS,
-        late_p99_ms=p99_ns[0] / _NS_PER_MS,
-        late_max_ms=(longest_ns or 0) / _NS_PER_MS,
+        late_p50_ms=p50_ns[0] / NS_PER_MS,
+        late_p99_ms=p99_ns[0] / NS_PER_MS,
+        late_max_ms=(longest_ns or 0) / NS_PER_MS,
     )
 
 

@@ -5,14 +5,12 @@ from collections import Counter, defaultdict
 
 from webhookd_load_test.compare.deliveries import Delivery
 from webhookd_load_test.compare.latencies import between_ms, latency_of, samples
-from webhookd_load_test.compare.published_records import NANOSECONDS
 from webhookd_load_test.compare.unusable_folder import UnusableFolderError
 from webhookd_load_test.run_folder.result import Latency, Second
+from webhookd_load_test.run_folder.units import NS_PER_MS, NS_PER_S
 
 LONGEST_S = 30 * 24 * 3600
 """A run that seems to take longer has a wrong time in one of its files."""
-
-_NS_PER_MS = 1_000_000
 
 
 class RunSeries:
@@ -29,7 +27,7 @@ class RunSeries:
     def add(self, delivery: Delivery) -> int:
         """Count a delivery, of whatever kind; returns its second."""
         at_ns = delivery.received_ns
-        second = max(0, (at_ns - self._began_ns) // NANOSECONDS)
+        second = max(0, (at_ns - self._began_ns) // NS_PER_S)
         self._received[second] += 1
         self._first_ns = self._first_ns or at_ns
         self.last_ns = at_ns
@@ -37,13 +35,13 @@ class RunSeries:
 
     def add_first(self, delivery: Delivery, *, timed: bool = True) -> int:
         """Count the first delivery of a record; returns its latency in ms. It counts for the run if it is `timed`."""
-        at_ms, second = delivery.received_ns // _NS_PER_MS, self.add(delivery)
+        at_ms, second = delivery.received_ns // NS_PER_MS, self.add(delivery)
         late_ms = between_ms(delivery.timestamp_ms, at_ms)
         if not timed:
             return late_ms
         self._late_ms[second].append(late_ms)
         if delivery.sent_ns is not None:
-            self._late_from_publish_ms.append(between_ms(delivery.sent_ns // _NS_PER_MS, at_ms))
+            self._late_from_publish_ms.append(between_ms(delivery.sent_ns // NS_PER_MS, at_ms))
         return late_ms
 
     def add_duplicate(self, delivery: Delivery) -> None:
@@ -61,7 +59,7 @@ class RunSeries:
     def throughput_per_s(self) -> float:
         """Deliveries a second, from the first to the last; 0 when all came at once."""
         took_ns = self.last_ns - self._first_ns
-        return self._received.total() * NANOSECONDS / took_ns if took_ns > 0 else 0.0
+        return self._received.total() * NS_PER_S / took_ns if took_ns > 0 else 0.0
 
     def seconds(self, published: Counter[int], refused: Counter[int]) -> list[Second]:
         """All seconds up to the last one in which something happened. What was before the begin counts as its first.

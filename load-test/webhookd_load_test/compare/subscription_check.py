@@ -11,11 +11,12 @@ from webhookd_load_test.compare.lane_order import LaneOrder
 from webhookd_load_test.compare.lane_stalls import LaneStall
 from webhookd_load_test.compare.latencies import latency_of, samples
 from webhookd_load_test.compare.number_set import NumberSet
-from webhookd_load_test.compare.published_records import NANOSECONDS, Lane, PublishedRecords, described
+from webhookd_load_test.compare.published_records import Lane, PublishedRecords, described
 from webhookd_load_test.compare.received_values import DifferingValues, same_key
 from webhookd_load_test.compare.run_series import RunSeries
 from webhookd_load_test.run_folder.facts import RunSubscription
 from webhookd_load_test.run_folder.result import LISTED, Deviation, DeviationKind, SubscriptionResult
+from webhookd_load_test.run_folder.units import NS_PER_S
 
 
 class SubscriptionCheck:
@@ -115,7 +116,7 @@ class SubscriptionCheck:
             wrong_keys=self._deviated["key"],
             wrong_values=self._deviated["value"],
             latency=latency_of([self._late_ms]),
-            longest_stall_s=stall_ns / NANOSECONDS,
+            longest_stall_s=stall_ns / NS_PER_S,
             longest_stall_lane=lane,
             missing=described(published, islice(missing, LISTED)),
             disorder=self._order.listed,

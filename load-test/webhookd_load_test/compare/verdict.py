@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from webhookd_load_test.compare.published_records import NANOSECONDS
 from webhookd_load_test.counted import counted
 from webhookd_load_test.run_folder.bounds import Bounds
 from webhookd_load_test.run_folder.facts import LEAST_HEADROOM, Headroom, RunFacts
 from webhookd_load_test.run_folder.result import SubscriptionResult
+from webhookd_load_test.run_folder.units import NS_PER_S
 
 NAMED = 3
 """How many subscriptions a sentence names."""
@@ -83,7 +83,7 @@ def _beyond_bounds(
         yield f"{counted(duplicates, 'duplicate')}, more than the bound of {bounds.duplicates:,}"
     if bounds.stall_s is not None:
         yield from _stalled(subscriptions, {one.id for one in facts.subscriptions if one.faulty}, bounds.stall_s)
-    drained_s = (last_ns - facts.published_ns) / NANOSECONDS if last_ns and facts.published_ns else 0.0
+    drained_s = (last_ns - facts.published_ns) / NS_PER_S if last_ns and facts.published_ns else 0.0
     if drained_s > bounds.drain_s:
         yield f"the last record arrived {drained_s:.1f} s after the load, the bound is {bounds.drain_s:g} s"
     if bounds.flat_memory:

@@ -22,11 +22,11 @@ from webhookd_load_test.run_folder.paths import RunFolder
 from webhookd_load_test.run_folder.samples import ProcessSample
 from webhookd_load_test.scenario.process_sample import sampled
 from webhookd_load_test.scenario.scenario_file import Stack
+from webhookd_load_test.scenario.target import MOST_REPLICAS
 from webhookd_load_test.service_commands import STOP_TIMEOUT_S
 
 START_TIMEOUT_S = 120.0
 ASK_TIMEOUT_S = 10.0
-MOST_REPLICAS = 3
 
 
 class OwnStack:

@@ -12,6 +12,7 @@ from webhookd_load_test.records import headroom as producer_headroom
 from webhookd_load_test.records.generate import Record, generate
 from webhookd_load_test.run_folder.facts import Headroom, RunFacts
 from webhookd_load_test.run_folder.paths import RunFolder
+from webhookd_load_test.run_folder.units import MS_PER_S
 from webhookd_load_test.scenario import needed_rate, planned_subscription
 from webhookd_load_test.scenario.planned_subscription import PlannedSubscription
 from webhookd_load_test.scenario.registrations import Registrations
@@ -19,8 +20,6 @@ from webhookd_load_test.scenario.run_display import RunDisplay
 from webhookd_load_test.scenario.scenario_file import Scenario
 from webhookd_load_test.scenario.subscription_api import SubscriptionApi
 from webhookd_load_test.scenario.target import Target
-
-MILLISECONDS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,7 @@ class Preparation:
         load = self._scenario.load
         return generate(
             rows=load.rows,
-            duration_ms=round(load.duration_s * MILLISECONDS),
+            duration_ms=round(load.duration_s * MS_PER_S),
             topics=topics,
             payload_bytes=load.payload_bytes,
             keys=load.keys,

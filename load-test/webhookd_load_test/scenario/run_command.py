@@ -11,6 +11,7 @@ from webhookd_load_test.cluster import timeline_check
 from webhookd_load_test.cluster.timeline_check import UnusableTimelineError
 from webhookd_load_test.records.duration import Duration
 from webhookd_load_test.run_folder.paths import RunFolder
+from webhookd_load_test.run_folder.units import MS_PER_S
 from webhookd_load_test.scenario import scenario_file
 from webhookd_load_test.scenario.preparation import ReceiverAddress
 from webhookd_load_test.scenario.running_stack import Existing, UnusableTargetError, refuse_steps
@@ -19,8 +20,6 @@ from webhookd_load_test.scenario.whole_run import WholeRun
 
 RUNS = Path(".state", "load-test")
 """Where runs are kept, each in a folder with the name of its scenario."""
-
-MILLISECONDS = 1000
 
 
 @click.command()
@@ -68,7 +67,7 @@ def run(  # noqa: PLR0913 - one for each option
     It leaves report.html, result.json and everything that was published and received in a folder, .state/load-test/
     and the scenario's name if not given. The exit code is 0 when nothing was lost and no bound was missed, else 1.
     """
-    chosen = _scenario(scenario, None if duration is None else duration / MILLISECONDS)
+    chosen = _scenario(scenario, None if duration is None else duration / MS_PER_S)
     if api is not None and bootstrap_servers is None:
         raise click.UsageError("--api needs --bootstrap-servers: the Kafka that this webhookd reads")
     if api is None and (bootstrap_servers or kafka_config or kafka_config_file or receiver_url):

@@ -16,8 +16,7 @@ from webhookd_load_test.cluster.timeline_thread import Done
 from webhookd_load_test.kafka_access import properties
 from webhookd_load_test.run_folder.samples import ProcessSample
 from webhookd_load_test.scenario.subscription_api import ApiError, SubscriptionApi
-
-MOST_REPLICAS = 3
+from webhookd_load_test.scenario.target import MOST_REPLICAS
 
 
 class UnusableTargetError(Exception):

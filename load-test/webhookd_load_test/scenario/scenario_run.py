@@ -20,6 +20,7 @@ from webhookd_load_test.records.publisher import Publisher
 from webhookd_load_test.run_folder import facts, samples
 from webhookd_load_test.run_folder.facts import Event, RunFacts
 from webhookd_load_test.run_folder.paths import RunFolder
+from webhookd_load_test.run_folder.units import NS_PER_S
 from webhookd_load_test.scenario import flatness, machine
 from webhookd_load_test.scenario.preparation import Preparation
 from webhookd_load_test.scenario.run_display import RunDisplay
@@ -34,7 +35,6 @@ SURVEY_S = 5e-6
 """For each record: the publisher reads the whole file before the load begins."""
 
 DRAIN_POLL_S = 0.5
-NANOSECONDS = 1_000_000_000
 
 
 class ScenarioRun:
@@ -69,7 +69,7 @@ class ScenarioRun:
     def _load(self, receiver: ReceiverProcesses, exits: ExitStack) -> None:
         """Publish, perform the timeline and wait until all is committed."""
         begins_after_s = BEGINS_AFTER_S + SURVEY_S * self._scenario.load.rows
-        began_ns = self.facts.began_ns = time.time_ns() + int(begins_after_s * NANOSECONDS)
+        began_ns = self.facts.began_ns = time.time_ns() + int(begins_after_s * NS_PER_S)
         receiver.begin(began_ns)
         offsets = GroupOffsets(self._target.kafka, self.facts.partitions)
         exits.callback(offsets.close)
@@ -127,7 +127,7 @@ class ScenarioRun:
 
     def _drain(self, offsets: GroupOffsets, stopping: threading.Event) -> None:
         """Wait until every group has committed everything; says so when the bound ends first."""
-        since_s = (time.time_ns() - self.facts.published_ns) / NANOSECONDS
+        since_s = (time.time_ns() - self.facts.published_ns) / NS_PER_S
         deadline = time.monotonic() + self._scenario.bounds.drain_s - since_s
         waiting = dict.fromkeys((one.id for one in self.facts.subscriptions), "")
         while (waiting := behind(offsets, waiting)) and time.monotonic() < deadline:

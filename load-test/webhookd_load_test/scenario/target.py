@@ -7,6 +7,9 @@ from typing import Protocol
 from webhookd_load_test.cluster.timeline_thread import Actions
 from webhookd_load_test.run_folder.samples import ProcessSample
 
+MOST_REPLICAS = 3
+"""Of each topic of a run, on a cluster of that size or a larger one."""
+
 
 class Target(Protocol):
     """Kafka and webhookd, as a scenario needs them. `kafka` are properties of librdkafka's clients."""
