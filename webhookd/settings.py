@@ -153,6 +153,14 @@ class IngestSettings(Subject):
     commit_interval_s: float = Field(
         default=1.0, ge=0.05, le=60, description="How often ingest commits offsets to Kafka."
     )
+    dropped_commit_interval_s: float = Field(
+        default=60.0,
+        ge=0.05,
+        le=3600,
+        description="The longest time between two commits of a lane that has caught up and drops every record. With "
+        "few subscriptions it commits every `WEBHOOKD_COMMIT_INTERVAL_S`. After a crash ingest reads these records "
+        "again, and delivers none of them twice.",
+    )
     offset_upkeep_s: float = Field(
         default=6 * 3600.0,
         ge=60,

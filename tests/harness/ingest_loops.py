@@ -13,7 +13,7 @@ from confluent_kafka import Message
 
 from tests.harness.databases import create_tables
 from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, tokens
-from tests.harness.memory_consumer import MemoryConsumer
+from tests.harness.memory_consumer import MemoryConsumer, refused_reader
 from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID
 from webhookd import clock
@@ -38,7 +38,7 @@ from workers.celery_app import build_celery
 from workers.ingest.blocking_writers import BlockingWriters
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.dispatch.task_publisher import TaskPublisher
-from workers.ingest.loop import IngestLoop
+from workers.ingest.loop import IngestLoop, KafkaClients
 from workers.ingest.loop_limits import Clocks, LoopLimits
 from workers.ingest.loop_observers import LoopObservers
 from workers.ingest.metrics.loop_observer import NOT_OBSERVED, LoopObserver
@@ -112,6 +112,7 @@ class NewLoop:
             limits=LoopLimits(
                 reply="test",
                 commit_interval_s=60.0,
+                dropped_commit_s=60.0,
                 lane_bytes=10_000,
                 process_bytes=10_000,
                 worker_threads=WorkerThreads(first=64, retry=64),
@@ -128,8 +129,9 @@ class NewLoop:
                 offsets=self.offsets,
             ),
             describe_topics=lambda names: Topics(partitions=dict.fromkeys(names, partitions)),
-            open_consumer=open_consumer,
-            never_joined=self.never_joined.set,
+            clients=KafkaClients(
+                open_consumer=open_consumer, open_reader=refused_reader, never_joined=self.never_joined.set
+            ),
             observers=LoopObservers(metrics=observer),
         )
 

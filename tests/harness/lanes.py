@@ -89,11 +89,12 @@ def accumulator(
     on_exhausted: OnExhausted = OnExhausted.PAUSE,
     max_bytes: int | None = None,
     pace: DispatchPace | None = None,
+    id_: str = ID,
 ) -> BatchAccumulator:
     """A batch accumulator with so many open lanes of one topic."""
     batching = Batching(max_batch_size=size, max_batch_interval_s=interval_s, max_batch_bytes=max_bytes)
     made = BatchAccumulator(
-        subscription(batching=batching, retry=Retry(on_exhausted=on_exhausted)),
+        subscription(id_, batching=batching, retry=Retry(on_exhausted=on_exhausted)),
         {TOPIC: WANTED},
         limits,
         tokens("delivery"),

@@ -7,13 +7,15 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from webhookd.clock import Monotonic, WallClock
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
+from webhookd.edges.kafka_partition_reader import ReaderCallbacks
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.status.activity import Activity
 from webhookd.flow.subscription import Subscription
 from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
-from workers.ingest.ports import Offsets
+from workers.ingest.consumer.shared_reader import OpenReader, SharedReader
+from workers.ingest.ports import Offsets, PartitionReader
 
 
 class MemoryConsumer:
@@ -127,14 +129,59 @@ class MemoryDeadLetters:
         return self.failure
 
 
+def refused_reader(_callbacks: ReaderCallbacks) -> PartitionReader:
+    """No client for a shared reader: every lane is read by its own consumer."""
+    raise KafkaException(KafkaError(KafkaError._STATE))
+
+
+class MemoryPartitionReader:
+    """Reads what the test has put into `arrived`; records the partitions that it reads, with their first offsets."""
+
+    def __init__(self, callbacks: ReaderCallbacks) -> None:
+        self.callbacks = callbacks
+        self.reads: dict[Partition, int] = {}
+        self.arrived: deque[list[Message]] = deque()
+        self.ends: dict[Partition, int] = {}
+        self.failure: KafkaException | None = None
+        self.closed = False
+
+    def add(self, offsets: Mapping[Partition, int]) -> None:
+        """Record them."""
+        assert self.reads.keys().isdisjoint(offsets)
+        self.reads.update(offsets)
+
+    def remove(self, partitions: Collection[Partition]) -> None:
+        """Forget them."""
+        for partition in partitions:
+            del self.reads[partition]
+
+    def poll(self) -> list[Message]:
+        """The next messages, or the `failure`."""
+        if self.failure is not None:
+            raise self.failure
+        return self.arrived.popleft() if self.arrived else []
+
+    def end_offset(self, partition: Partition) -> int | None:
+        """What the test has set."""
+        return self.ends.get(partition)
+
+    def close(self) -> None:
+        """Record it."""
+        self.closed = True
+
+
 class MemoryServices:
     """Runs calls at once that an ingest process would run soon; delayed calls wait for the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_reader: OpenReader = refused_reader) -> None:
         self.now = 100.0
         self.monotonic: Monotonic = lambda: self.now
         self.wall_clock: WallClock = lambda: self.now
         self.commit_interval_s = 1.0
+        self.dropped_commit_interval_s = 60.0
+        self.shared_reader = SharedReader(open_reader, self.close_in_background, lambda: self.now)
+        self.polled_soon: list[str] = []
+        self.restarts: list[tuple[str, Exception]] = []
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.dead_letters = MemoryDeadLetters()
         self.activities: list[Activity] = []
@@ -169,6 +216,14 @@ class MemoryServices:
     def topics(self, names: Collection[str]) -> Topics:
         """Two partitions each, with the ids that the test has set in `ids`."""
         return Topics(partitions=dict.fromkeys(names, 2), ids={n: self.ids[n] for n in names if n in self.ids})
+
+    def poll_soon(self, subscription_id: str) -> None:
+        """Record it."""
+        self.polled_soon.append(subscription_id)
+
+    def restart_later(self, subscription_id: str, error: Exception) -> None:
+        """Record it."""
+        self.restarts.append((subscription_id, error))
 
     def request_dispatch(self, subscription_id: str) -> None:
         """Record it."""

@@ -79,7 +79,6 @@ class GroupConsumer:
         self._callbacks = callbacks
         config = member_config(group, protocol) | {
             "fetch.wait.max.ms": round(fetch_wait_s * 1000),
-            "enable.partition.eof": True,
             "on_commit": self._on_commit,
         }
         self._consumer = kafka.consumer(config)
@@ -181,11 +180,18 @@ class GroupConsumer:
 
 def member_config(group: str, protocol: str) -> dict[str, Any]:
     """The configuration of every member: members of one group must agree on how partitions are assigned."""
-    config: dict[str, Any] = {
-        "group.id": group,
+    config = reading_config() | {"group.id": group, "group.protocol": protocol}
+    if protocol == "classic":
+        config |= {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 10_000}
+    return config
+
+
+def reading_config() -> dict[str, Any]:
+    """The configuration of every consumer: the table above."""
+    return {
         "client.id": "webhookd",
-        "group.protocol": protocol,
         "enable.auto.commit": False,
+        "enable.partition.eof": True,
         "auto.offset.reset": "error",
         "allow.auto.create.topics": False,
         "queued.min.messages": 20_000,
@@ -195,9 +201,6 @@ def member_config(group: str, protocol: str) -> dict[str, Any]:
         "reconnect.backoff.max.ms": 2_000,
         "socket.keepalive.enable": True,
     }
-    if protocol == "classic":
-        config |= {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 10_000}
-    return config
 
 
 def _error_name(error: KafkaError) -> str:

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from threading import Thread
+from typing import NamedTuple
 
 from webhookd import logs
 from webhookd.flow.attempt.attempt_report import VERIFICATION_KINDS, Report
@@ -29,6 +30,7 @@ from webhookd.flow.subscription import Subscription
 from workers.ingest import loop_limits
 from workers.ingest.blocking_writers import BlockingWriters
 from workers.ingest.consumer.paused_end_offsets import PausedEndOffsets
+from workers.ingest.consumer.shared_reader import OpenReader, SharedReader
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.dispatch.dispatcher import Dispatcher
 from workers.ingest.loop_inbox import LoopInbox
@@ -51,6 +53,17 @@ GONE = "gone"
 _log = logs.get(__name__)
 
 
+class KafkaClients(NamedTuple):
+    """Makes the clients of Kafka: the consumer of a subscription that has this status, and the shared reader.
+
+    `never_joined` is called when a subscription's first consumer failed before it joined its group.
+    """
+
+    open_consumer: Callable[[Subscription, SubscriptionStatus | None, "IngestLoop"], SubscriptionConsumer]
+    open_reader: OpenReader
+    never_joined: Callable[[], None]
+
+
 class IngestLoop:
     """Runs subscriptions until it is stopped. `subscriptions` is for the loop's thread only: use `call`."""
 
@@ -62,8 +75,7 @@ class IngestLoop:
         in_flight: InFlightDeliveries,
         writers: BlockingWriters,
         describe_topics: Callable[[Collection[str]], Topics],
-        open_consumer: Callable[[Subscription, SubscriptionStatus | None, "IngestLoop"], SubscriptionConsumer],
-        never_joined: Callable[[], None],
+        clients: "KafkaClients",
         observers: LoopObservers = NO_OBSERVERS,
     ) -> None:
         self.monotonic, self.wall_clock = clocks.monotonic, clocks.wall
@@ -71,6 +83,7 @@ class IngestLoop:
         self.consumers: dict[str, SubscriptionConsumer] = {}
         self.inbox = LoopInbox(clocks.monotonic)
         self.offsets = writers.offsets
+        self.shared_reader = SharedReader(clients.open_reader, self.close_in_background, clocks.monotonic)
         self.dead_letters: DeadLetterSink = DeadLetterWriter(
             writers.writer, writers.dead_letter_publisher, self, self._set_dead_letter_capacity
         )
@@ -94,8 +107,8 @@ class IngestLoop:
         self.subscriptions = self._new_subscriptions(
             writers.writer,
             NewConsumers(
-                open=lambda subscription, previous: open_consumer(subscription, previous, self),
-                never_joined=never_joined,
+                open=lambda subscription, previous: clients.open_consumer(subscription, previous, self),
+                never_joined=clients.never_joined,
             ),
         )
         self._running = True
@@ -180,6 +193,11 @@ class IngestLoop:
         """Run on the loop's thread, soon."""
         self.inbox.put(action)
 
+    @property
+    def dropped_commit_interval_s(self) -> float:
+        """How often a subscription commits lanes that have only dropped records: with few subscriptions each time."""
+        return min(self._limits.dropped_commit_s, len(self.consumers) / loop_limits.DROPPED_COMMITS_A_SECOND)
+
     def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
         """Run on the loop's thread after a delay."""
         self.call(lambda: self._timers.at(self.monotonic() + delay_s, action))
@@ -213,6 +231,19 @@ class IngestLoop:
         self.call(lambda: self._settlement.republish_soon(deliveries))
 
     # Called on the loop's thread.
+
+    def poll_soon(self, subscription_id: str) -> None:
+        """Poll a subscription's consumer at the next opportunity."""
+        consumer = self.consumers.get(subscription_id)
+        if consumer is not None and not consumer.closed:
+            consumer.poll_at = self.monotonic()
+            self.subscriptions.polling.add(consumer)
+
+    def restart_later(self, subscription_id: str, error: Exception) -> None:
+        """Replace a subscription's consumer, which has failed."""
+        consumer = self.consumers.get(subscription_id)
+        if consumer is not None:
+            self.subscriptions.restart_later(consumer, error)
 
     def request_dispatch(self, subscription_id: str) -> None:
         """Request a dispatch of a subscription that may have something to publish."""
@@ -255,6 +286,8 @@ class IngestLoop:
         self._wait()
 
     def _poll(self, now: float) -> None:
+        if now >= self.shared_reader.poll_at:
+            self.shared_reader.poll(now)
         pause_s = self._dispatcher.pause_s()
         polling = self.subscriptions.polling
         for consumer in polling.take_due(now):
@@ -272,7 +305,7 @@ class IngestLoop:
         now = self.monotonic()
         until = self._timers.next_at()
         if self._dispatching:
-            until = min(until, self.subscriptions.polling.next_at)
+            until = min(until, self.subscriptions.polling.next_at, self.shared_reader.poll_at)
         dispatch_at = self._dispatcher.due_at
         if dispatch_at is not None:
             until = min(until, dispatch_at)
@@ -324,5 +357,6 @@ class IngestLoop:
         self._running = False
         for subscription_id in list(self.consumers):
             self.subscriptions.stop(subscription_id)
+        self.shared_reader.close()
         if self._observers.spans is not None:
             self._observers.spans.stop()

@@ -26,6 +26,9 @@ are not committed are delivered again."""
 MISSED_TOPIC_CHECKS = 3.0
 """After so many commit intervals without topic metadata the loop commits without it."""
 
+DROPPED_COMMITS_A_SECOND = 20
+"""About so many subscriptions in a second commit lanes that have only dropped records since their last commit."""
+
 STATUS_S = 1.0
 VERIFICATION_S = 0.2
 """How often it is checked whether endpoints are to be asked for their consent."""
@@ -47,13 +50,15 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopLimits:
-    """The name to which workers send reports, the commit interval, and how many bytes may wait in memory.
+    """The name to which workers send reports, the commit intervals, and how many bytes may wait in memory.
 
+    Lanes that have only dropped records commit after `dropped_commit_s` at the latest.
     `worker_threads` is assumed until the first worker has a heartbeat. At most `subscriptions` run at a time.
     """
 
     reply: str
     commit_interval_s: float
+    dropped_commit_s: float
     lane_bytes: int
     process_bytes: int
     worker_threads: WorkerThreads

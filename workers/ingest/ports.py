@@ -1,14 +1,18 @@
 """The parts of the ingest process and of the Kafka consumer that a subscription consumer uses."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from confluent_kafka import Message
 
 from webhookd.clock import Monotonic, WallClock
+from webhookd.flow.authorization.topic_matcher import TopicMatcher
+from webhookd.flow.batching.follower import Follower, ReadCounts
 from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.dispatch.delivery import Delivery, Lane
 from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
 from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.policy.policy import TopicPolicies
 from webhookd.flow.status.activity import Activity
 from webhookd.flow.subscription import Subscription
 
@@ -50,6 +54,48 @@ class DeadLetterSink(Protocol):
         """Return why copies of its dead letters fail; empty while they succeed, None when no copy was tried."""
 
 
+class FollowingSubscription(Protocol):
+    """The part of a subscription's consumer that the shared reader calls, on the ingest loop's thread."""
+
+    def records_taken(self, follower: Follower[Delivery]) -> None:
+        """A lane has accepted records, or has dead letters. It may not follow any more: then it continues here."""
+
+    def lane_dropped(self, lane: Lane) -> None:
+        """The reader does not read the lane's partition any more: the lane continues with its own consumer."""
+
+    def reading_failed(self, error: Exception) -> None:
+        """What its lanes have taken last is not known: they must start again at their committed offsets."""
+
+
+class SharedReading(Protocol):
+    """The shared reader, as subscriptions use it (consumer/shared_reader.py)."""
+
+    def may_follow(self, lane: Lane) -> bool:
+        """Whether the lane can follow from its position: the reader is not past it, or begins there."""
+
+    def follow(
+        self,
+        owner: FollowingSubscription,
+        lane: Lane,
+        matcher: TopicMatcher,
+        policies: TopicPolicies,
+        filters: Sequence[str],
+    ) -> bool:
+        """Read for this lane from its position on, if it `may_follow`. Returns False when Kafka's client refuses."""
+
+    def leave(self, lane: Lane) -> ReadCounts:
+        """End to read for this lane, which keeps its position; returns what was not counted yet."""
+
+    def is_followed_by(self, lane: Lane) -> bool:
+        """Whether it has this lane: also one that was rewound and must leave."""
+
+    def take_counts(self, lane: Lane) -> ReadCounts:
+        """Return what became of the lane's records since the last call."""
+
+    def end_offset(self, partition: Partition) -> int | None:
+        """The end offset of a partition that it reads, as the last fetch has returned it; None before."""
+
+
 class Services(Protocol):
     """The part of the ingest process that a subscription consumer uses."""
 
@@ -61,6 +107,14 @@ class Services(Protocol):
     @property
     def offsets(self) -> Offsets:
         """Offsets of partitions; for a background thread."""
+
+    @property
+    def dropped_commit_interval_s(self) -> float:
+        """How often a subscription commits lanes that have only dropped records."""
+
+    @property
+    def shared_reader(self) -> SharedReading:
+        """Reads for the lanes that have caught up; on the ingest loop's thread."""
 
     @property
     def dead_letters(self) -> DeadLetterSink:
@@ -81,11 +135,36 @@ class Services(Protocol):
     def topics(self, names: Collection[str]) -> Topics:
         """Fetch the metadata of these topics. Blocks; for a background thread. Raises KafkaException."""
 
+    def poll_soon(self, subscription_id: str) -> None:
+        """Poll a subscription's consumer at the next opportunity; on the ingest loop's thread."""
+
+    def restart_later(self, subscription_id: str, error: Exception) -> None:
+        """Replace a subscription's consumer, which has failed; on the ingest loop's thread."""
+
     def request_dispatch(self, subscription_id: str) -> None:
         """Request a dispatch of a subscription that may have something to publish; on the ingest loop's thread."""
 
     def add_activity(self, activity: Activity) -> None:
         """Write an event to the recent activity of its subscription."""
+
+
+class PartitionReader(Protocol):
+    """A consumer of partitions that are added and removed one by one (edges/kafka_partition_reader.py)."""
+
+    def add(self, offsets: Mapping[Partition, int]) -> None:
+        """Read these partitions from these offsets. Raises KafkaException."""
+
+    def remove(self, partitions: Collection[Partition]) -> None:
+        """Read these partitions no more; records that were fetched are dropped. Raises KafkaException."""
+
+    def poll(self) -> list[Message]:
+        """The messages that have arrived; returns at once. Raises KafkaException."""
+
+    def end_offset(self, partition: Partition) -> int | None:
+        """The end offset of the last fetch; None before the first fetch."""
+
+    def close(self) -> None:
+        """Free all resources. Blocks."""
 
 
 class KafkaConsumer(Protocol):

@@ -55,7 +55,7 @@ from workers.ingest.control.policies_in_use import PoliciesInUse
 from workers.ingest.dispatch.delivery_spans import DeliverySpans
 from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.dispatch.worker_capacity import WorkerCapacity
-from workers.ingest.loop import IngestLoop
+from workers.ingest.loop import IngestLoop, KafkaClients
 from workers.ingest.loop_commands import LoopCommands
 from workers.ingest.loop_limits import Clocks, LoopLimits
 from workers.ingest.loop_observers import LoopObservers
@@ -187,8 +187,11 @@ class IngestProcess:
                 offsets=PartitionOffsets(self._kafka_connection),
             ),
             describe_topics=self._topic_watch.describe,
-            open_consumer=self._consumer_factory.open,
-            never_joined=self._consumer_factory.fall_back,
+            clients=KafkaClients(
+                open_consumer=self._consumer_factory.open,
+                open_reader=self._consumer_factory.open_reader,
+                never_joined=self._consumer_factory.fall_back,
+            ),
             observers=LoopObservers(
                 metrics=self._metrics.observer, spans=_delivery_spans(self._settings, self._edges.tracing)
             ),
@@ -334,6 +337,7 @@ def _loop_limits(settings: Settings, member_id: str) -> LoopLimits:
     return LoopLimits(
         reply=member_id,
         commit_interval_s=settings.commit_interval_s,
+        dropped_commit_s=settings.dropped_commit_interval_s,
         lane_bytes=settings.lane_buffer_bytes,
         process_bytes=settings.process_buffer_bytes,
         worker_threads=WorkerThreads(first=settings.worker_threads, retry=settings.worker_threads),

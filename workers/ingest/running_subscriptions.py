@@ -181,6 +181,7 @@ class RunningSubscriptions:
         if consumer.broken:
             return
         consumer.broken = True  # it must not be polled again: the records of the failed poll would be missing
+        consumer.following.leave_all()
         id_ = consumer.subscription.id
         _log.error("consumer_failed", code=CONSUMER_FAILED, subscription=id_, detail=repr(error))
         if isinstance(error, GroupDenied):

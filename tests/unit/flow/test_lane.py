@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness.lanes import WANTED, Record, lane, offsets_in, records
 from webhookd.flow.filters.matcher import Matcher
-from webhookd.flow.offsets.ledger import UNREAD
+from webhookd.flow.offsets.position import UNREAD
 
 MUCH = 1 << 30
 COSTLY = " | ".join(["`[1]`", *["[@, @][]"] * 20])

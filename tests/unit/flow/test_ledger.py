@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from webhookd.flow.offsets.ledger import UNREAD, Ledger
-from webhookd.flow.offsets.position import Partition, next_offset
+from webhookd.flow.offsets.ledger import Ledger
+from webhookd.flow.offsets.position import UNREAD, Partition, next_offset
 
 
 def ledger(*, position: int, accepted: tuple[int, ...] = (), dead_letters: tuple[int, ...] = ()) -> Ledger:

@@ -13,7 +13,7 @@ from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.settlement.in_flight import InFlightDeliveries, ReportEffect
 from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
-from workers.ingest.consumer.message_processor import FIRST_SLICE_SIZE
+from workers.ingest.consumer.message_slices import FIRST_SLICE_SIZE
 from workers.ingest.consumer.subscription_consumer import SLOW_FILTER_PAUSE_FACTOR
 
 

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Generic, TypeVar
 
-import msgspec
-
 from webhookd.errors import FilterFault
 from webhookd.flow.batching import division
 from webhookd.flow.batching.batch import Batch
@@ -22,13 +20,14 @@ from webhookd.flow.batching.circuit_breaker import CircuitBreaker, CircuitState
 from webhookd.flow.batching.endpoint_latency import EndpointLatency
 from webhookd.flow.batching.envelope import Envelope, body, overhead_bytes, room_bytes
 from webhookd.flow.batching.message import UNDECODABLE, Matching, Message, dead_letter_of, is_decodable, shown_of
+from webhookd.flow.batching.rendered_record import Group, RenderedRecord
 from webhookd.flow.batching.throughput import ThroughputEstimate
 from webhookd.flow.batching.undecodable_records import UndecodableRun, description
 from webhookd.flow.batching.webhook_id import WebhookIds
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.offsets.commit_metadata import CommitMetadata
-from webhookd.flow.offsets.ledger import UNREAD, Ledger
-from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
+from webhookd.flow.offsets.ledger import Ledger
+from webhookd.flow.offsets.position import UNREAD, OffsetAndMetadata, Partition
 
 RECENT_SUCCESS_S = 60.0
 """An endpoint counts as healthy for this long after a success. After that the next first attempt goes to the queue for
@@ -38,27 +37,6 @@ CHUNK_RECORDS = 128
 """So many records are taken before the bytes of a batch are checked. A batch of fewer bytes puts most of them back."""
 
 DeliveryT = TypeVar("DeliveryT")
-
-
-class RenderedRecord(msgspec.Struct, frozen=True, gc=False):
-    """A rendered record that waits for its batch; `read_at` is monotonic seconds.
-
-    The garbage collector does not track it, because each collection would otherwise visit every waiting record.
-    """
-
-    offset: int
-    text: bytes
-    read_at: float
-
-
-class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """The first waiting `records` of a lane, which are sent in one batch with those of other lanes of the same `name`.
-
-    They are a part of a mixed batch that was refused.
-    """
-
-    name: str
-    records: int
 
 
 class Lane(Generic[DeliveryT]):
@@ -100,8 +78,9 @@ class Lane(Generic[DeliveryT]):
 
         self.paused = False
         self.awaiting_seek = False
-        self.end_offset = UNREAD
+        self._end_offset = UNREAD
 
+        self.delivered_since_commit = False
         self.committed: OffsetAndMetadata | None = None
         self.position_known = True
         self.topic_confirmed = True
@@ -126,6 +105,11 @@ class Lane(Generic[DeliveryT]):
     def can_dispatch(self) -> bool:
         """Whether it may dispatch: nothing is in flight, its circuit is not open, and its position is known."""
         return self.delivery is None and self.circuit.state is not CircuitState.OPEN and self.position_known
+
+    @property
+    def following(self) -> bool:
+        """Whether it is fed by the shared reader; otherwise by the consumer of its subscription."""
+        return self.ledger.followed is not None
 
     @property
     def traced(self) -> bool:
@@ -255,6 +239,13 @@ class Lane(Generic[DeliveryT]):
         self.buffered_bytes += size
         return dropped, dead_letters
 
+    def accept(self, offset: int, text: bytes, now: float, *, traced: bool) -> None:
+        """Take a record that was matched and rendered for several lanes."""
+        self.ledger.accept(offset)
+        self.waiting.append(RenderedRecord(offset, text, now))
+        self.buffered_bytes += len(text)
+        self._envelope.traced |= traced
+
     def look_ahead(self, messages: Iterable[Message], matcher: Matching) -> bool:
         """Search the messages for a decodable record; returns whether one was found.
 
@@ -337,6 +328,7 @@ class Lane(Generic[DeliveryT]):
     def settle(self, records: int, size: int) -> None:
         """Settle the oldest `records`, which are acknowledged or dead-lettered; `size` bytes are no longer buffered."""
         self.ledger.settle(records)
+        self.delivered_since_commit = True
         self.failures = self.worker_losses = 0
         self.buffered_bytes = max(0, self.buffered_bytes - size)
 
@@ -346,6 +338,7 @@ class Lane(Generic[DeliveryT]):
         After a rewind the record settles only if the lane has read it again.
         """
         self._dead_letters.pop(dead_letter.offset, None)
+        self.delivered_since_commit = True
         if self.ledger.settle_dead_letter(dead_letter.offset):
             self.dead_letter_bytes = max(0, self.dead_letter_bytes - dead_letter.size_bytes)
 
@@ -356,9 +349,15 @@ class Lane(Generic[DeliveryT]):
 
     def reach_end(self, offset: int) -> None:
         """Note that all below `offset` was read and no more can be read now; settles offsets without a record."""
-        self.end_offset = offset
+        self._end_offset = offset
         if offset > self.ledger.position:
             self.ledger.read(offset - 1)
+
+    @property
+    def end_offset(self) -> int:
+        """The end of its partition when it was reached last; UNREAD before."""
+        followed = self.ledger.followed
+        return self._end_offset if followed is None else followed.end
 
     @property
     def at_end(self) -> bool:

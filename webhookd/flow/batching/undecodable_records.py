@@ -13,7 +13,7 @@ between decodable ones all become dead letters.
 from dataclasses import dataclass
 
 from webhookd.errors import UndecodableRecord
-from webhookd.flow.offsets.ledger import UNREAD
+from webhookd.flow.offsets.position import UNREAD
 
 IN_A_ROW = 50
 """Enough to distinguish a fault of the topic from a few bad records; few enough for people to read all of them."""

@@ -17,8 +17,8 @@ from webhookd.flow.batching.batch_bound import BatchBound
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.batching.endpoint_latency import SLOW_REQUEST_S, EndpointLatency
 from webhookd.flow.batching.envelope import body, first_timestamp_ms, overhead_bytes, room_bytes
-from webhookd.flow.batching.lane import RenderedRecord
 from webhookd.flow.batching.message import Matching
+from webhookd.flow.batching.rendered_record import RenderedRecord
 from webhookd.flow.batching.throughput import ThroughputEstimate
 from webhookd.flow.dispatch.concurrency_limit import SubscriptionLimit, ThreadsInUse
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane

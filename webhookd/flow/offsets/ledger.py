@@ -16,30 +16,57 @@ Rules
     settle(n)                drop first n    -               -               moves
     settle_dead_letter(o)    -               drop o          -               moves
     rewind()                 clear           clear           to watermark    stays
+
+While a ledger *follows* a reader's position (read_position.py), its own position is the later one of both: the records
+that the reader passes and nobody accepts here are dropped ones. It ends to follow at exactly the position it then has.
 """
 
 from collections import deque
 
-from webhookd.flow.offsets.position import next_offset
-
-UNREAD = -1
-"""The position and the watermark before the first record: there is nothing to commit or to seek to."""
+from webhookd.flow.offsets.position import UNREAD, next_offset
+from webhookd.flow.offsets.read_position import ReadPosition
 
 
 class Ledger:
-    """The offsets of one lane; not thread-safe, owned by the ingest loop. `position` is the next offset to read."""
+    """The offsets of one lane; not thread-safe, owned by the ingest loop.
 
-    __slots__ = ("_dead_letters", "_open", "_watermark", "position")
+    `followed` is the reader's position that it follows, None while its own consumer reads.
+    """
+
+    __slots__ = ("_dead_letters", "_open", "_position", "_watermark", "followed")
 
     def __init__(self) -> None:
-        self.position = UNREAD
+        self.followed: ReadPosition | None = None
+        self._position = UNREAD
         self._watermark = UNREAD
         self._open: deque[int] = deque()
         self._dead_letters: set[int] = set()
 
+    @property
+    def position(self) -> int:
+        """The next offset to read."""
+        followed = self.followed
+        return self._position if followed is None else max(self._position, followed.offset)
+
+    @property
+    def own_position(self) -> int:
+        """The position without that of the reader: where it began to follow, or has read since by its own matcher."""
+        return self._position
+
+    def follow(self, position: ReadPosition) -> None:
+        """Follow a reader's position. Raises ValueError if the reader is past this one: records would be missing."""
+        if position.offset > self._position:
+            raise ValueError("the reader is past this position")
+        self.followed = position
+
+    def unfollow(self) -> None:
+        """End to follow, at the position that it has now."""
+        self._position = self.position
+        self.followed = None
+
     def read(self, offset: int) -> None:
         """Note that everything up to `offset` was read; what is neither accepted nor a dead letter is settled."""
-        self.position = next_offset(offset)
+        self._position = next_offset(offset)
 
     def accept(self, offset: int) -> None:
         """Add the record at `offset` to those that wait for their delivery."""
@@ -66,10 +93,11 @@ class Ledger:
 
     def rewind(self) -> int:
         """Forget everything from the watermark on; returns the watermark, which is the offset to read from."""
-        self.position = self.watermark
+        self._position = self.watermark
+        self.followed = None
         self._open.clear()
         self._dead_letters.clear()
-        return self.position
+        return self._position
 
     def open_range(self, count: int) -> tuple[int, int]:
         """Return the offsets of the first and the last of the first `count` open records. Raises IndexError."""

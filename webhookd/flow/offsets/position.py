@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from webhookd.flow.offsets.commit_metadata import NO_METADATA, CommitMetadata
 
+UNREAD = -1
+"""The position and the watermark before the first record: there is nothing to commit or to seek to."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Partition:

@@ -20,7 +20,7 @@ from webhookd.flow.attempt.judge import TOO_LARGE_STATUS
 from webhookd.flow.batching import division
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.envelope_reader import elements_of
-from webhookd.flow.batching.lane import Group
+from webhookd.flow.batching.rendered_record import Group
 from webhookd.flow.dispatch.delivery import Delivery, Lane
 
 

@@ -17,8 +17,7 @@ from typing import Final
 
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.delivery import Lane
-from webhookd.flow.offsets.ledger import UNREAD
-from webhookd.flow.offsets.position import Partition
+from webhookd.flow.offsets.position import UNREAD, Partition
 
 END_VALID_S: Final = 75.0
 """How long an end that the brokers returned is used: several requests in a row may fail."""

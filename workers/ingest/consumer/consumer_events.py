@@ -7,14 +7,13 @@ from webhookd import logs
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.monitoring.kafka_read_errors import CODES, KafkaReadErrors
-from webhookd.flow.offsets.ledger import UNREAD
-from webhookd.flow.offsets.position import Partition
+from webhookd.flow.offsets.position import UNREAD, Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.status.lag import NO_ANSWER_S, EndOffsets, is_fetched, lag
 from webhookd.metrics.catalogue.ingest import COMMITS
 from workers.ingest.consumer.start_positions import LaneOffset
 from workers.ingest.consumer.subscription_health import TOPIC_MISSING, SubscriptionHealth
-from workers.ingest.ports import KafkaConsumer, Services
+from workers.ingest.ports import Services
 
 REFETCHES_AT_ONCE = 16
 """At most so many partitions with an error are fetched again in each second."""
@@ -28,9 +27,8 @@ class Owner(Protocol):
     health: SubscriptionHealth
     accumulator: BatchAccumulator
 
-    @property
-    def kafka_consumer(self) -> KafkaConsumer:
-        """The Kafka consumer."""
+    def last_fetched_end(self, partition: Partition) -> int | None:
+        """The end offset that the last fetch of a partition has returned."""
 
     def lane(self, partition: Partition) -> Lane | None:
         """The open lane of a partition."""
@@ -72,7 +70,7 @@ class ConsumerEvents:
         """Pass the ends that were reached on to the lanes; call it when all fetched messages are processed."""
         for partition, offset in self._reached.items():
             lane = self._owner.lane(partition)
-            if lane is not None and not lane.awaiting_seek:
+            if lane is not None and not (lane.awaiting_seek or lane.following):
                 lane.reach_end(offset)
         self._reached.clear()
         self._just_failed.clear()
@@ -160,7 +158,7 @@ class ConsumerEvents:
             self._lanes(),
             self._ends,
             now,
-            fetched=self._owner.kafka_consumer.end_offset,
+            fetched=self._owner.last_fetched_end,
             readable=lambda partition: not self._errors.is_unreadable(partition),
         )
 

@@ -8,6 +8,7 @@ from webhookd import logs
 from webhookd.edges.http_client.tls_contexts import confirm_usable
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import GroupConsumer
+from webhookd.edges.kafka_partition_reader import FETCH_WAIT_S, PartitionReader, ReaderCallbacks
 from webhookd.errors import InvalidInput, UnusableSubscription
 from webhookd.flow.attempt.authentication import constant_headers, token_target
 from webhookd.flow.attempt.retry import LONGEST_RETRY_AFTER_S
@@ -74,6 +75,11 @@ class ConsumerFactory:
         if subscription.destination.unverified:
             consumer.verification = self._verification(subscription, previous, services)
         return consumer
+
+    def open_reader(self, callbacks: ReaderCallbacks) -> PartitionReader:
+        """Make the client of the shared reader. Raises KafkaException."""
+        fetch_wait_s = min(FETCH_WAIT_S, self._settings.kafka_fetch_wait_s)
+        return PartitionReader(self._kafka, callbacks, fetch_wait_s=fetch_wait_s)
 
     def _verification(
         self, subscription: Subscription, previous: SubscriptionStatus | None, services: Services

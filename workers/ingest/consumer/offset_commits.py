@@ -1,6 +1,9 @@
 """Commits the watermarks of a subscription's lanes to Kafka, and commits again what failed.
 
 A lane has nothing to commit before its topic is confirmed (start_positions.py), or while its start position is unknown.
+A lane that follows the shared reader and has only dropped records since its last commit commits more rarely: of a
+thousand such lanes each would otherwise send a request for every record that it does not want. After a crash these
+records are read and dropped again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +17,7 @@ from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 from webhookd.metrics.catalogue.ingest import COMMITS
 from workers.ingest.consumer.consumer_events import ConsumerEvents
-from workers.ingest.ports import KafkaConsumer
+from workers.ingest.ports import KafkaConsumer, Services
 
 _log = logs.get(__name__)
 
@@ -33,18 +36,27 @@ class Owner(Protocol):
 class OffsetCommits:
     """Commits the lanes of one subscription; owned by the ingest loop's thread."""
 
-    def __init__(self, owner: Owner, events: ConsumerEvents, subscription_id: str) -> None:
+    def __init__(self, owner: Owner, events: ConsumerEvents, services: Services, subscription_id: str) -> None:
         self._owner = owner
         self._events = events
+        self._services = services
         self._subscription_id = subscription_id
+        self._dropped_due_at = 0.0
 
     def take_moved(self) -> dict[Partition, OffsetAndMetadata]:
         """Return what has changed since the last call and must be committed; it then counts as committed."""
         moved = {}
+        now = self._services.monotonic()
+        with_dropped = now >= self._dropped_due_at
+        if with_dropped:
+            self._dropped_due_at = now + self._services.dropped_commit_interval_s
         for lane in self._owner.accumulator.lanes.values():
             committable = lane.committable
-            if committable is not None and committable != lane.committed:
+            if committable is None or committable == lane.committed:
+                continue
+            if with_dropped or not _only_dropped(lane, committable):
                 moved[lane.partition] = lane.committed = committable
+                lane.delivered_since_commit = False
         return moved
 
     def commit(self) -> None:
@@ -67,6 +79,17 @@ class OffsetCommits:
             if lane is not None:
                 lane.committed = None
                 lane.topic_confirmed = False
+
+
+def _only_dropped(lane: Lane, committable: OffsetAndMetadata) -> bool:
+    """Whether a lane that follows the shared reader has moved only by records that it dropped."""
+    committed = lane.committed
+    return (
+        lane.following
+        and not lane.delivered_since_commit
+        and committed is not None
+        and committed.metadata == committable.metadata
+    )
 
 
 def latest(lanes: Iterable[Lane]) -> dict[Partition, OffsetAndMetadata]:

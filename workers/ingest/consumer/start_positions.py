@@ -21,8 +21,7 @@ from typing import Protocol
 from webhookd import logs
 from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.offsets.commit_metadata import NO_METADATA
-from webhookd.flow.offsets.ledger import UNREAD
-from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
+from webhookd.flow.offsets.position import UNREAD, OffsetAndMetadata, OffsetRange, Partition
 from webhookd.flow.offsets.start_position import StartPosition, same_topic, start_position
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.status.subscription_status import LostRange

@@ -4,6 +4,7 @@ part                    does
 KafkaConsumer           is the member of the consumer group (ports.py); calls back about assignments, ends and errors
 BatchAccumulator        holds the open lanes, and decides which deliveries leave (flow/dispatch/accumulator.py)
 MessageProcessor        takes fetched messages into the lanes
+FollowingLanes          lets lanes that have caught up follow the shared reader
 StartPositions          asks Kafka where lanes begin to read
 OffsetCommits           commits what is settled
 ConsumerEvents          keeps Kafka's errors and the ends of partitions; computes the lag
@@ -26,8 +27,7 @@ from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.dispatch.endpoint_verification import EndpointVerification
-from webhookd.flow.offsets.ledger import UNREAD
-from webhookd.flow.offsets.position import Partition
+from webhookd.flow.offsets.position import UNREAD, Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
 from webhookd.flow.status.activity_rollup import ActivityRollup
@@ -39,6 +39,7 @@ from webhookd.metrics.catalogue.ingest import REBALANCES
 from workers.ingest.consumer import subscription_health
 from workers.ingest.consumer.consumer_events import ConsumerEvents
 from workers.ingest.consumer.filter_failures import FilterFailures
+from workers.ingest.consumer.following_lanes import FollowingLanes
 from workers.ingest.consumer.message_processor import MessageProcessor
 from workers.ingest.consumer.offset_commits import OffsetCommits, latest
 from workers.ingest.consumer.stall_check import StallCheck
@@ -56,6 +57,10 @@ that time: an expensive filter on large records must not take most of the loop's
 
 IDLE_POLL_S = 0.2
 """The longest time between two polls of an idle consumer, and so the longest delay of its first record."""
+
+FOLLOWING_POLL_S = 1.0
+"""The time between two polls of a consumer that fetches nothing, because all its lanes follow the shared reader. Only
+then it calls back about assignments and commits."""
 
 _log = logs.get(__name__)
 
@@ -104,7 +109,8 @@ class SubscriptionConsumer:
         self._start_positions = StartPositions(self, self._sources, services, id_)
         self._events = ConsumerEvents(self, services, id_)
         self._processor = MessageProcessor(self, matchers, self._events, self._filter_failures, services.monotonic)
-        self.commits = OffsetCommits(self, self._events, id_)
+        self.commits = OffsetCommits(self, self._events, services, id_)
+        self.following = FollowingLanes(self, services, matchers, self._filter_failures)
         self.kafka_consumer = open_kafka_consumer(self._callbacks())
 
     def _callbacks(self) -> ConsumerCallbacks:
@@ -134,11 +140,21 @@ class SubscriptionConsumer:
             self.poll_at = now + min(IDLE_POLL_S, max(pause_s, (now - self._active_at) / 4))
         if not self._processor.waiting:
             self._events.apply_ends()
-        self._apply_backpressure()
+            self.following.begin(now)
+            if self.following.all_follow:
+                self.poll_at = now + FOLLOWING_POLL_S
+        self.apply_backpressure()
         return bool(messages)
 
+    @property
+    def may_follow(self) -> bool:
+        """Whether its lanes may follow the shared reader: it runs, and its endpoint wants the requests."""
+        return not (self.closed or self.broken) and self.verification is None
+
     def seek(self, targets: Sequence[LaneOffset]) -> None:
-        """Seek to these offsets, at which the lanes continue; lanes that are closed are left out."""
+        """Seek to these offsets, at which the lanes continue with this consumer; closed lanes are left out."""
+        for lane, _ in targets:
+            self.following.leave(lane)
         ours = {lane.partition: (lane, at) for lane, at in targets if at != UNREAD and self._owns(lane)}
         if not ours:
             return
@@ -243,6 +259,7 @@ class SubscriptionConsumer:
 
     def check(self) -> None:
         """Once a second: update the state of the deliveries and the lag, and begin and end problems."""
+        self.following.count()
         self._filter_failures.check()
         self.stall_check.check(self.accumulator.lanes.values())
         self._events.refetch_failed()
@@ -250,6 +267,11 @@ class SubscriptionConsumer:
         lag = None if self.kafka_unreachable else self._events.lag()
         self.status_changed |= lag != self.health.lag
         self.health.lag = lag
+
+    def last_fetched_end(self, partition: Partition) -> int | None:
+        """The end offset that the last fetch of a partition has returned, by whichever client reads it."""
+        lane = self.lane(partition)
+        return self.following.end_offset(lane) if lane is not None else None
 
     def unfetched_partitions(self) -> list[Partition]:
         """The partitions that are not fetched now, so that no fetch returns their end offsets."""
@@ -272,6 +294,7 @@ class SubscriptionConsumer:
     def close(self, *, commit: bool = True) -> None:
         """Commit and leave the group, in the background; after this call the loop must not use the lanes any more."""
         self.closed = True
+        self.following.leave_all()
         last = latest(self.accumulator.lanes.values()) if commit else {}
         self._services.close_in_background(lambda: self.kafka_consumer.close(last))
 
@@ -285,6 +308,8 @@ class SubscriptionConsumer:
         """Open a new lane; the one that was open is closed, and its in-flight delivery is ignored."""
         old = self.lane(partition)
         if old is not None:
+            if old.following:
+                self.kafka_consumer.resume(partition)
             self.resume(old)
             self._close_lanes([partition])
         return self.accumulator.open_lane(partition)
@@ -312,7 +337,8 @@ class SubscriptionConsumer:
     def _owns(self, lane: Lane) -> bool:
         return not self.closed and self.lane(lane.partition) is lane
 
-    def _apply_backpressure(self) -> None:
+    def apply_backpressure(self) -> None:
+        """Pause the lanes that buffer too much, and resume others."""
         lanes = self.accumulator.lanes.values()
         for lane in self.backpressure.to_pause(lanes):
             self._pause_lane(lane)
@@ -320,8 +346,12 @@ class SubscriptionConsumer:
             self.resume(lane)
 
     def _pause_lane(self, lane: Lane) -> None:
-        if not lane.paused:
-            lane.paused = True
+        if lane.paused:
+            return
+        lane.paused = True
+        if lane.following:
+            self.seek([(lane, lane.ledger.position)])  # which pauses it there
+        else:
             self.kafka_consumer.pause(lane.partition)
 
     def _on_assigned(self, partitions: Sequence[Partition]) -> None:
@@ -354,6 +384,9 @@ class SubscriptionConsumer:
         self._discard_messages(partitions)
         for partition in partitions:
             self._events.forget(partition)
+            lane = self.lane(partition)
+            if lane is not None:
+                self.following.leave(lane)
         closed = [self.accumulator.close_lane(partition) for partition in partitions]
         return [lane for lane in closed if lane is not None]
 

@@ -1,0 +1,98 @@
+"""Reads partitions that its owner chooses, without being a member of a group and without committing anything.
+
+Everything is called from the ingest loop's thread; the callbacks run inside `poll`. Only `close` blocks. The group is
+needed by librdkafka, which joins and looks up none for partitions that are assigned by hand with an offset.
+
+    setting             why
+    fetch.wait.max.ms   one reader sends few requests, and a partition that is added waits for the current one to end
+    the others          as those of the members (kafka_consumer.py)
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from operator import methodcaller
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from webhookd.edges.kafka_connection import KafkaConnection
+from webhookd.edges.kafka_consumer import POLL_RECORDS, reading_config
+from webhookd.flow.monitoring.kafka_read_errors import ALL_PARTITIONS
+from webhookd.flow.offsets.position import Partition
+
+GROUP: Final = "webhooks-reader"
+"""A name that the operators' rules for the groups of subscriptions also allow."""
+
+FETCH_WAIT_S: Final = 0.1
+
+QUEUE_KBYTES: Final = 8192
+
+_error = methodcaller("error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderCallbacks:
+    """The owner's callbacks, called on the thread that polls.
+
+    `end_reached`: a partition was read up to (not including) this offset, and there is nothing more at the moment; the
+    records before it are in the same poll or in an earlier one. `failed`: Kafka does not let this partition, or this
+    topic (number ALL_PARTITIONS), be read, or does not have the position any more; it gets the error's text.
+    """
+
+    end_reached: Callable[[Partition, int], None]
+    failed: Callable[[Partition, str], None]
+
+
+class PartitionReader:
+    """A consumer of partitions that are added and removed one by one."""
+
+    def __init__(
+        self, kafka: KafkaConnection, callbacks: ReaderCallbacks, *, fetch_wait_s: float = FETCH_WAIT_S
+    ) -> None:
+        self._callbacks = callbacks
+        config = reading_config() | {
+            "group.id": GROUP,
+            "fetch.wait.max.ms": round(fetch_wait_s * 1000),
+            "queued.max.messages.kbytes": QUEUE_KBYTES,
+        }
+        self._consumer = kafka.consumer(config)
+
+    def add(self, offsets: Mapping[Partition, int]) -> None:
+        """Read these partitions from these offsets. Raises KafkaException when one is read already."""
+        self._consumer.incremental_assign([TopicPartition(p.topic, p.number, at) for p, at in offsets.items()])
+
+    def remove(self, partitions: Collection[Partition]) -> None:
+        """Read these partitions no more; records that were fetched are dropped. Raises KafkaException."""
+        self._consumer.incremental_unassign([TopicPartition(p.topic, p.number) for p in partitions])
+
+    def poll(self) -> list[Message]:
+        """Return the messages that have arrived, without errors; returns at once. Raises KafkaException."""
+        messages = self._consumer.consume(POLL_RECORDS, 0)
+        if any(map(_error, messages)):
+            return [message for message in messages if not self._is_error(message)]
+        return messages
+
+    def end_offset(self, partition: Partition) -> int | None:
+        """Return the end offset of the last fetch; None before the first fetch. Returns at once."""
+        _, end = self._consumer.get_watermark_offsets(TopicPartition(partition.topic, partition.number), cached=True)
+        return end if end >= 0 else None
+
+    def close(self) -> None:
+        """Free all resources; it is the last call. Blocks while the brokers are unreachable."""
+        self._consumer.close()
+        del self._consumer  # see GroupConsumer.close
+
+    def _is_error(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return False
+        topic, number = message.topic(), message.partition()
+        if error.code() == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own code names
+            raise KafkaException(error)
+        if topic is not None:
+            partition = Partition(topic, ALL_PARTITIONS if number is None else number)
+            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                self._callbacks.end_reached(partition, message.offset() or 0)
+            else:
+                self._callbacks.failed(partition, error.str())
+        return True
