@@ -112,6 +112,12 @@ def test_each_record_starts_with_full_budget() -> None:
     assert [matcher.matches(value) for _ in range(5)] == [True] * 5
 
 
+@pytest.mark.parametrize("expression", [f"'{'x' * 4000}' < a", f"a > '{'x' * 4000}'", f"a != '{'x' * 4000}'"])
+def test_comparison_with_a_long_literal_never_uses_the_budget_up(expression: str) -> None:
+    matcher = Matcher([expression])
+    assert all(matcher.matches(b'{"a": "y"}') for _ in range(STEPS))
+
+
 def test_filters_of_a_record_share_one_budget() -> None:
     value = json.dumps({"items": [{"a": 1}] * 5000}).encode()
     costly = "items[?join('', ['x'])]"

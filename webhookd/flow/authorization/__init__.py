@@ -3,6 +3,7 @@
 | module | what it does |
 |---|---|
 | `topic_matcher` | The interface for ingest: the matcher of a topic, with or without policies |
+| `shared_matching` | The policies and filters of many subscriptions for one topic, decided together |
 | `record_view` | A Kafka message as the tenant sees it |
 | `authorizer` | Decides about a record: which policy allows or denies it, and what is seen |
 | `conditions`, `compiled` | Compile expressions of policies and decode what the conditions read |

@@ -86,6 +86,21 @@ def orders_literal(name: str, read: Evaluate, literal: Value) -> Evaluate:
     return evaluate
 
 
+def literal_orders(name: str, literal: Value, read: Evaluate) -> Evaluate:
+    """`<`, `<=`, `>` or `>=` with a literal on the left; results and errors as in `ordering`.
+
+    It charges nothing to the budget: the literal bounds the cost, and costs.spends counts on it.
+    """
+    compare = _ORDERINGS[name]
+    comparable = literal.__class__ in _ORDERED
+
+    def evaluate(value: Value) -> bool | None:
+        found = read(value)
+        return compare(literal, found) if comparable and found.__class__ in _ORDERED else None
+
+    return evaluate
+
+
 def negation(inner: Evaluate) -> Evaluate:
     """`!inner`."""
 

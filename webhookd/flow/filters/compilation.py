@@ -96,6 +96,8 @@ class Compiler:
 
     def _ordering(self, node: Node, scope: Scope) -> Evaluate:
         left, right = node.children
+        if left.kind == "literal":
+            return comparisons.literal_orders(node.value, left.value, self._compiled(right, scope))
         read = self._compiled(left, scope)
         if right.kind == "literal":
             return comparisons.orders_literal(node.value, read, right.value)
