@@ -1,6 +1,6 @@
 """The policies and filters of many subscriptions for one topic, decided together for a record that is decoded once."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, MutableMapping, Sequence
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -51,6 +51,7 @@ class SharedMatching(Generic[KeyT]):
     def __init__(self) -> None:
         self._groups: dict[TopicPolicies, _Group[KeyT]] = {}
         self._of_key: dict[KeyT, TopicPolicies] = {}
+        self._made = 0
 
     def __len__(self) -> int:
         """The number of keys."""
@@ -59,7 +60,10 @@ class SharedMatching(Generic[KeyT]):
     def add(self, key: KeyT, policies: TopicPolicies, filters: Sequence[str]) -> None:
         """Add a key, or replace what it had. Raises InvalidInput for a policy or a filter that cannot be used."""
         shown = OPEN_TOPIC if shows_everything(policies) else policies
-        group = self._groups.get(shown) or _Group(shown)
+        group = self._groups.get(shown)
+        if group is None:
+            self._made += 1
+            group = _Group(shown, self._made)
         self.remove(key)
         group.filters.add(key, filters)
         self._groups[shown] = group
@@ -75,34 +79,34 @@ class SharedMatching(Generic[KeyT]):
         if not group.filters:
             del self._groups[policies]
 
-    def denied(self, key: KeyT) -> int:
-        """How many records the policies of this key have denied, since one of the keys with equal policies was added.
+    def group(self, key: KeyT) -> int:
+        """The number of the key's group: the keys with equal policies."""
+        return self._groups[self._of_key[key]].number
 
-        A caller takes differences. It starts elsewhere when a key is added with other policies.
+    def match(self, message: Message, denials: MutableMapping[int, int]) -> list[Selection[KeyT]]:
+        """Who wants the record; raises nothing that depends on the record.
+
+        Adds 1 to the `denials` of each group whose policies deny it.
         """
-        return self._groups[self._of_key[key]].denied
-
-    def match(self, message: Message) -> list[Selection[KeyT]]:
-        """Who wants the record; raises nothing that depends on the record."""
-        found = [group.match(message) for group in self._groups.values()]
+        found = [group.match(message, denials) for group in self._groups.values()]
         return [selection for selection in found if selection is not None]
 
 
 class _Group(Generic[KeyT]):
-    """The subscriptions with equal policies; `denied` counts the records that these have denied."""
+    """The subscriptions with equal policies."""
 
-    def __init__(self, policies: TopicPolicies) -> None:
+    def __init__(self, policies: TopicPolicies, number: int) -> None:
+        self.number = number
         self._authorizer = None if policies is OPEN_TOPIC else TopicAuthorizer(policies)
         self.filters: SharedFilters[KeyT] = SharedFilters(validates=self._authorizer is None)
-        self.denied = 0
 
-    def match(self, message: Message) -> Selection[KeyT] | None:
+    def match(self, message: Message, denials: MutableMapping[int, int]) -> Selection[KeyT] | None:
         """Who of the group wants the record; None if nobody does."""
         record = message if self._authorizer is None else RecordView(message, self._authorizer)
         try:
             value = record.value()
             if value is DENIED:
-                self.denied += 1
+                denials[self.number] += 1
                 return None
             wanted, undecided = self.filters.match(value)
         except _FAILURES:
