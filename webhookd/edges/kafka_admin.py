@@ -63,9 +63,10 @@ COORDINATOR_S: Final = 2.0
 """The least time that a request of the admin client to a coordinator gets (half of the whole budget where that is
 short): the admin client's own connection may be in its reconnect back-off of a second."""
 
-DELETION_S: Final = 30.0
-"""The timeout of a deletion, longer than any caller waits. A late deletion does no harm, but a request that times out
-can crash librdkafka."""
+ABANDONED_S: Final = 3600.0
+"""The timeout of a request to a coordinator, longer than any caller waits and than most outages. One that times out while
+the coordinator is away can abort the process when it comes back (librdkafka 2.16). One that succeeds late does no harm:
+a deletion is wanted, and a commit of earlier offsets lets records be read again, but none be missed."""
 
 CONFIG: Final[Mapping[str, Any]] = {
     "allow.auto.create.topics": False,
@@ -222,7 +223,7 @@ class KafkaAdmin:
             return
         try:
             self._await_coordinator(group, budget)
-            answers = self._client().delete_consumer_groups([group], request_timeout=DELETION_S)
+            answers = self._client().delete_consumer_groups([group], request_timeout=ABANDONED_S)
             budget.result(answers[group])
         except KafkaException as error:
             if _code(error) != KafkaError.GROUP_ID_NOT_FOUND:
@@ -315,7 +316,7 @@ class KafkaAdmin:
         request = [ConsumerGroupTopicPartitions(group, positions)]
         try:
             self._await_coordinator(group, budget)
-            answers = self._client().alter_consumer_group_offsets(request, request_timeout=budget.left_s())
+            answers = self._client().alter_consumer_group_offsets(request, request_timeout=ABANDONED_S)
             _raise_errors(budget.result(answers[group]).topic_partitions)
         except KafkaException as error:
             if _code(error) in RETRIABLE:
