@@ -42,14 +42,17 @@ class Scene:
         commit_interval_s: float = 1.0,
         destination: Destination = DESTINATION,
         id_: str = ID,
+        services: MemoryServices | None = None,
     ) -> None:
         source = Source(topic=TOPIC, jmes_filters=tuple(filters), start_offsets={0: 5}, topic_id=topic_id)
         batching = Batching(max_batch_size=size)
-        subscribed = subscription(id_, sources=(source,), batching=batching, destination=destination)
+        subscribed = subscription(
+            id_, sources=(source,), batching=batching, destination=destination, policies={TOPIC: policies}
+        )
         self.matchers: dict[str, TopicMatcher] = {TOPIC: topic_matcher(policies, filters, drops_errors=drops_errors)}
         matchers = self.matchers
         self.kafka_consumers: list[MemoryConsumer] = []
-        self.services = MemoryServices()
+        self.services = services or MemoryServices()
         self.services.commit_interval_s = commit_interval_s
         self.consumer = SubscriptionConsumer(
             BatchAccumulator(subscribed, matchers, LIMITS, tokens("accumulator")),
