@@ -64,7 +64,7 @@ COORDINATOR_S: Final = 2.0
 short): the admin client's own connection may be in its reconnect back-off of a second."""
 
 ABANDONED_S: Final = 3600.0
-"""The timeout of a request to a coordinator, longer than any caller waits and than most outages. One that times out while
+"""The timeout of a request to a coordinator, longer than callers wait and most outages last. One that times out while
 the coordinator is away can abort the process when it comes back (librdkafka 2.16). One that succeeds late does no harm:
 a deletion is wanted, and a commit of earlier offsets lets records be read again, but none be missed."""
 
