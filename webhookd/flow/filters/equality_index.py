@@ -69,6 +69,9 @@ class EqualityIndex(Generic[EntryT]):
             kind = value.__class__
             if kind in LITERALS and (entries := found.get(value)):
                 candidates += entries
+        return self._with_raising(candidates, values) if self._guards else candidates
+
+    def _with_raising(self, candidates: list[EntryT], values: Sequence[Value]) -> list[EntryT]:
         raising = [entries for place, types, entries in self._guards if values[place].__class__ in types]
         return list(dict.fromkeys(chain(candidates, *raising))) if raising else candidates
 

@@ -104,7 +104,8 @@ class SharedFilters(Generic[KeyT]):
         found = self._index.candidates(values)
         if found:
             _sort([(entry.evaluate, entry.keys) for entry in found], values, wanted, undecided)
-        _sort(self._scanned.values(), values, wanted, undecided)
+        if self._scanned:
+            _sort(self._scanned.values(), values, wanted, undecided)
         return wanted, undecided
 
     def _add_entry(self, sources: _Sources) -> None:
