@@ -124,6 +124,15 @@ _INGEST = (
         stacked=True,
     ),
     series(
+        "Lanes that have caught up",
+        "They are read by the shared reader, the others by their own consumers.",
+        Unit.COUNT,
+        {
+            "caught up": "sum(webhookd_lanes_following)",
+            "all": "sum(webhookd_lanes)",
+        },
+    ),
+    series(
         "Records that wait",
         "They are read and wait to be sent.",
         Unit.COUNT,

@@ -109,15 +109,7 @@ class NewLoop:
         self.offsets = MemoryPartitionOffsets()
         self.in_flight = InFlightDeliveries(TIMEOUTS, tokens("delivery"), lambda: 0.5)
         self.loop = IngestLoop(
-            limits=LoopLimits(
-                reply="test",
-                commit_interval_s=60.0,
-                dropped_commit_s=60.0,
-                lane_bytes=10_000,
-                process_bytes=10_000,
-                worker_threads=WorkerThreads(first=64, retry=64),
-                subscriptions=subscriptions,
-            ),
+            limits=_limits(subscriptions),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             in_flight=self.in_flight,
             writers=BlockingWriters(
@@ -134,6 +126,18 @@ class NewLoop:
             ),
             observers=LoopObservers(metrics=observer),
         )
+
+
+def _limits(subscriptions: int) -> LoopLimits:
+    return LoopLimits(
+        reply="test",
+        commit_interval_s=60.0,
+        dropped_commit_s=60.0,
+        lane_bytes=10_000,
+        process_bytes=10_000,
+        worker_threads=WorkerThreads(first=64, retry=64),
+        subscriptions=subscriptions,
+    )
 
 
 def new_consumer(

@@ -76,8 +76,7 @@ class Lane(Generic[DeliveryT]):
         self.undecodable_run = UndecodableRun()
         self._dead_letters: dict[int, DeadLetter] = {}
 
-        self.paused = False
-        self.awaiting_seek = False
+        self.paused = self.awaiting_seek = False
         self._end_offset = UNREAD
 
         self.delivered_since_commit = False

@@ -29,11 +29,15 @@ def state_of(lane: Lane) -> str:
 
 
 class LaneCounts:
-    """Counts of the lanes that were added; `retries_due` have no claim although their countdown is over."""
+    """Counts of the lanes that were added.
+
+    `following` are read by the shared reader; `retries_due` have no claim although their countdown is over.
+    """
 
     def __init__(self) -> None:
         self.lanes = dict.fromkeys(STATES, 0)
         self.deliveries = dict.fromkeys([stage.value for stage in DeliveryStage], 0)
+        self.following = 0
         self.retries_due = 0
         self.records_waiting = 0
         self.buffered_bytes = 0
@@ -41,6 +45,7 @@ class LaneCounts:
     def add(self, lane: Lane, now: float) -> None:
         """Count a lane, and its delivery if it is the first of the delivery's lanes; `now` is monotonic seconds."""
         self.lanes[state_of(lane)] += 1
+        self.following += lane.following
         self.buffered_bytes += lane.buffered_bytes + lane.dead_letter_bytes
         self.records_waiting += len(lane.waiting)
         if lane.returned:

@@ -68,6 +68,13 @@ LANES: Final = Sampled(
     labels=("state",),
     processes=_INGEST,
 )
+LANES_FOLLOWING: Final = Sampled(
+    "gauge",
+    "webhookd_lanes_following",
+    "Lanes that have caught up and are read by the shared reader of this process; the others are read by the consumers "
+    "of their subscriptions.",
+    processes=_INGEST,
+)
 RECORDS_WAITING: Final = Sampled(
     "gauge", "webhookd_records_waiting", "Records that are read and wait to be sent.", processes=_INGEST
 )
@@ -181,6 +188,7 @@ INGEST: Final = (
     DELIVERIES_IN_FLIGHT,
     RETRIES_DUE,
     LANES,
+    LANES_FOLLOWING,
     RECORDS_WAITING,
     BUFFER_BYTES,
     BUFFER_LIMIT_BYTES,

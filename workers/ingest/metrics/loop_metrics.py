@@ -17,6 +17,7 @@ from webhookd.metrics.catalogue.ingest import (
     BUFFER_LIMIT_BYTES,
     DELIVERIES_IN_FLIGHT,
     LANES,
+    LANES_FOLLOWING,
     RECORDS_WAITING,
     RETRIES_DUE,
 )
@@ -76,6 +77,7 @@ class LoopMetrics:
         yield from self._deliveries.samples()
         for state, lanes in counts.lanes.items():
             yield Sample(LANES, (state,), lanes)
+        yield Sample(LANES_FOLLOWING, (), counts.following)
         for stage, deliveries in counts.deliveries.items():
             yield Sample(DELIVERIES_IN_FLIGHT, (stage,), deliveries)
         yield Sample(RETRIES_DUE, (), counts.retries_due)
