@@ -204,6 +204,19 @@ def test_subscriptions_start_again_after_an_unexpected_error(monkeypatch: pytest
     assert not site.scenes[0].lane().following
 
 
+def test_fault_of_one_subscription_restarts_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site((), ())
+    first, second = site.scenes
+
+    def fail() -> None:
+        raise AssertionError("a fault of ours")
+
+    monkeypatch.setattr(first.consumer, "request_dispatch", fail)
+    site.arrive(GOOD)
+    assert [id_ for id_, _ in site.services.restarts] == [first.consumer.subscription.id]
+    assert (waiting(second), second.lane().following) == ([2, 3], True)
+
+
 def test_subscription_with_an_expression_that_may_take_long_never_follows() -> None:
     site = Site(("length(items) > `1`",))
     assert (site.readers, site.scenes[0].lane().at_end) == ([], True)

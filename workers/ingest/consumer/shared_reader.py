@@ -22,7 +22,7 @@ from webhookd.edges.kafka_partition_reader import ReaderCallbacks
 from webhookd.flow.authorization.record_view import Message as Record
 from webhookd.flow.authorization.shared_matching import SharedMatching
 from webhookd.flow.authorization.topic_matcher import TopicMatcher
-from webhookd.flow.batching.follower import ReadCounts
+from webhookd.flow.batching.follower import Follower, ReadCounts
 from webhookd.flow.batching.shared_partition import SharedPartition
 from webhookd.flow.dispatch.delivery import Delivery, Lane
 from webhookd.flow.monitoring.kafka_read_errors import ALL_PARTITIONS
@@ -207,7 +207,14 @@ class SharedReader:
                 self._restart(read, error)
                 continue
             for follower in touched:
-                self._owners[follower.lane.subscription_id].records_taken(follower)
+                self._pass_on(follower)
+
+    def _pass_on(self, follower: Follower[Delivery]) -> None:
+        owner = self._owners[follower.lane.subscription_id]
+        try:
+            owner.records_taken(follower)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this subscription only
+            owner.reading_failed(error)
 
     def _restart(self, read: SharedPartition[Delivery], error: Exception) -> None:
         """Let the subscriptions of a partition start again: lanes may have taken a part of the messages."""
