@@ -2,13 +2,16 @@
 
 import uuid
 from collections.abc import Callable, Mapping
+from threading import Event
 
 from command.cluster_probe import probe_cluster
 from command.topic import Records
-from tests.harness.clusters import PATIENCE_S, Member
+from tests.harness.clusters import PATIENCE_S, POLL_INTERVAL_S, Member
+from webhookd import clock
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection
+from webhookd.edges.kafka_partition_reader import PartitionReader, ReaderCallbacks
 from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.flow.dead_letter import DeadLetter
@@ -47,6 +50,20 @@ def looks_up_offsets(kafka: KafkaConnection, topic: str) -> object:
     offsets, place = PartitionOffsets(kafka), Partition(topic, 0)
     committed = offsets.committed(new_group(), [place], PATIENCE_S)
     return committed, offsets.offset_ranges([place], PATIENCE_S)[place].end
+
+
+def reads_partitions(kafka: KafkaConnection, topic: str) -> object:
+    """The shared reader of an ingest process."""
+    ends: list[int] = []
+    callbacks = ReaderCallbacks(end_reached=lambda _, offset: ends.append(offset), failed=lambda _, text: print(text))
+    reader, pause, messages = PartitionReader(kafka, callbacks), Event(), []
+    reader.add({Partition(topic, 0): 0})
+    deadline = clock.monotonic() + PATIENCE_S
+    while not ends and clock.monotonic() < deadline:
+        messages += reader.poll()
+        pause.wait(POLL_INTERVAL_S)
+    reader.close()
+    return len(messages), ends
 
 
 def watches_topics(kafka: KafkaConnection, topic: str) -> object:
@@ -91,6 +108,7 @@ def produces(kafka: KafkaConnection, topic: str) -> object:
 
 USES: Mapping[str, tuple[Callable[[KafkaConnection, str], object], Callable[[str], object]]] = {
     "subscription consumer": (reads, lambda _: list(range(RECORDS))),
+    "shared reader": (reads_partitions, lambda _: (RECORDS, [RECORDS])),
     "admin": (
         administers,
         lambda topic: ({topic: {0: RECORDS}}, 1, {Partition(topic, 0): Committed(offset=1, metadata="")}),
