@@ -55,7 +55,7 @@ def looks_up_offsets(kafka: KafkaConnection, topic: str) -> object:
 def reads_partitions(kafka: KafkaConnection, topic: str) -> object:
     """The shared reader of an ingest process."""
     ends: list[int] = []
-    callbacks = ReaderCallbacks(end_reached=lambda _, offset: ends.append(offset), failed=lambda _, text: print(text))
+    callbacks = ReaderCallbacks(end_reached=lambda _, offset: ends.append(offset), failed=lambda *_: ends.append(-1))
     reader, pause, messages = PartitionReader(kafka, callbacks), Event(), []
     reader.add({Partition(topic, 0): 0})
     deadline = clock.monotonic() + PATIENCE_S
