@@ -125,7 +125,7 @@ def test_commits_that_go_back_are_found(run: RecordedRun) -> None:
 
 def test_a_recreated_topic_starts_a_new_history(run: RecordedRun) -> None:
     run.history.note("t", {0: committed(9)}, 1, 110.0)
-    run.history.topic_deleted("old")
+    run.history.topic_deleted("t", "old")
     run.history.note("t", {0: committed(1)}, 1, 111.0)
     run.history.note("t", {0: committed(1)}, 2, 112.0)
     assert run.history.backwards == []
@@ -133,7 +133,7 @@ def test_a_recreated_topic_starts_a_new_history(run: RecordedRun) -> None:
 
 def test_a_commit_belongs_to_the_incarnation_that_its_metadata_names(run: RecordedRun) -> None:
     run.history.note("t", {0: committed(9, "old")}, 1, 110.0)
-    run.history.topic_deleted("old")
+    run.history.topic_deleted("t", "old")
     run.history.note("t", {0: committed(12, "old")}, 2, 111.0)
     run.history.note("t", {0: committed(3, "new")}, 2, 112.0)
     assert (run.history.backwards, run.history.now()[LaneKey("t", 2, 0)]) == ([], 3)
