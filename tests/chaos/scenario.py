@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Self
 
@@ -207,9 +207,9 @@ class Scenario:
         """Wait until records that were produced after the fault have arrived at all subscriptions."""
         self.site.run_for(1.0)
         fresh = {n: s for n, s in self.sent().items() if s.at > window.ended_at}
-        flows = self.site.wait_until(lambda: self._missing(fresh) == 0, window.cost.recovery_s + SLACK_S + CATCH_UP_S)
+        flows = self.site.wait_until(lambda: self.missing(fresh) == 0, window.cost.recovery_s + SLACK_S + CATCH_UP_S)
         window.until_at = time.monotonic()
-        assert flows, f"{self._missing(fresh)} records from after the fault do not arrive"
+        assert flows, f"{self.missing(fresh)} records from after the fault do not arrive"
         self.site.run_for(self.chance.uniform(1.0, 2.0))
 
     def note(self, text: str) -> None:
@@ -222,7 +222,7 @@ class Scenario:
         """All records that Kafka has acknowledged so far."""
         return {number: record for load in self.loads for number, record in load.sent.copy().items()}
 
-    def _missing(self, sent: dict[int, Sent]) -> int:
+    def missing(self, sent: Mapping[int, Sent]) -> int:
         """How many of these records have not arrived at the subscriptions that should get them."""
         return sum(watched.missing_count(set(watched.wanted(sent))) for watched in self.watched if not watched.deleted)
 
@@ -231,7 +231,7 @@ class Scenario:
         for load in self.loads:
             load.stop()
         sent = self.sent()
-        self.site.wait_until(lambda: self._missing(sent) == 0, CATCH_UP_S)
+        self.site.wait_until(lambda: self.missing(sent) == 0, CATCH_UP_S)
         return [] if self.site.wait_until(self._all_committed, COMMITTED_WITHIN_S) else [self._uncommitted()]
 
     def _all_committed(self) -> bool:

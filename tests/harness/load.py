@@ -119,7 +119,8 @@ class Load:
                 produced += 1
             self._producer.poll(0)
 
-    def _produce(self) -> None:
+    def _produce(self) -> int:
+        """Produce one record; returns its number."""
         number = next(NUMBERS)
         self._producer.produce(
             self.topic,
@@ -128,6 +129,7 @@ class Load:
             partition=self._chance.randrange(self.partitions),
             on_delivery=lambda error, message: self._delivered(number, error, message),
         )
+        return number
 
     def _delivered(self, number: int, error: KafkaError | None, message: Message) -> None:
         partition = message.partition()
