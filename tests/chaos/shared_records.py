@@ -1,13 +1,15 @@
 """The records of two topics that many subscriptions share, and what each of these should get.
 
 Oracle: the jmespath library, on the value that was produced. A number decides what a record contains, so that nothing
-has to be kept of it; some values are made to deceive whoever looks for a tenant without decoding them as JSON does.
+has to be kept of it. Some values are made to deceive whoever looks for a tenant without decoding them as JSON does.
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
+from zlib import crc32
 
 import jmespath
 
@@ -20,37 +22,43 @@ HIDDEN = "card"
 CONDITION = "!internal"
 """What the policy allows."""
 
-UNDECODABLE_EVERY = 23
+ESCAPED_EVERY, UNDECODABLE_EVERY = 41, 23
 
 
 def value_of(number: int) -> dict[str, Any]:
     """What the record with this number contains, besides its number."""
+    drawn = _drawn(number)
     return {
-        **_tenant(number),
-        "amount": number * 7919 % 1000,
-        "tags": [("red", "green", "blue")[number % 3], "tenant == '1'"],
-        "origin": "eu" if number % 37 == 0 else {"region": "eu" if number % 2 else "us"},
-        "internal": number % 11 == 0,
+        **_tenant(drawn),
+        "amount": drawn % 1000,
+        "tags": [("red", "green", "blue")[drawn % 3], "tenant == '1'"],
+        "origin": "eu" if drawn % 37 == 0 else {"region": "eu" if drawn % 8 < 4 else "us"},
+        "internal": drawn % 11 == 0,
         HIDDEN: f"4000-{number}",
         "pad": "x" * 1500,
     }
 
 
-def _tenant(number: int) -> dict[str, Any]:
+def _drawn(number: int) -> int:
+    """A number without a pattern: two loads that take turns give one topic even numbers, the other one odd ones."""
+    return crc32(b"%d" % number)
+
+
+def _tenant(drawn: int) -> dict[str, Any]:
     """Mostly a string; some are a number, a list, or missing, and no filter for a string holds on these."""
-    tenant = number % TENANTS
-    if number % 29 == 0:
+    tenant = drawn // 8 % TENANTS
+    if drawn % 29 == 0:
         return {"tenant": tenant}
-    if number % 31 == 0:
+    if drawn % 31 == 0:
         return {"tenant": [str(tenant)]}
-    return {} if number % 43 == 0 else {"tenant": str(tenant)}
+    return {} if drawn % 43 == 0 else {"tenant": str(tenant)}
 
 
 def encoded(number: int, incarnation: int) -> bytes:
     """The value as JSON. In some the tenant is written as an escape sequence, which means the same."""
     text = json.dumps({"n": number, "incarnation": incarnation, **value_of(number)})
-    if number % 41 == 0:
-        text = text.replace(f'"tenant": "{number % TENANTS}"', f'"tenant": "\\u003{number % TENANTS}"')
+    if _drawn(number) % ESCAPED_EVERY == 0:
+        text = re.sub(r'"tenant": "(\d)"', r'"tenant": "\\u003\1"', text)
     return text.encode()
 
 

@@ -1,6 +1,7 @@
 """Twelve subscriptions that share two topics: most are caught up, and some fall behind when their endpoints fail."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from tests.chaos import faults
 from tests.chaos.environment import DEADLINE_S, LONGEST_PROBE_S
 from tests.chaos.findings import Cost, Watched
 from tests.chaos.rounds import Planned
-from tests.chaos.scenario import Scenario
+from tests.chaos.scenario import COMMITTED_WITHIN_S, Scenario
 from tests.chaos.shared_records import CONDITION, HIDDEN, SharedRecords
 from tests.harness.checking_receiver import Behaviour
 from tests.harness.load import Load
@@ -22,6 +23,10 @@ PER_S = 40.0
 
 FILLS_S = (8.0, 10.0)
 """In this time the buffers of a subscription without a filter are full."""
+
+
+Place = tuple[str, int, int | None]
+"""Topic, partition and offset of a record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +89,28 @@ class SharedTopics:
         self.scenario.wait_flowing()
         return loads
 
+    def assert_dead_letters(self) -> None:
+        """End the loads; each subscription has, soon, one dead letter of each undecodable record, and no other ones."""
+        for load in self.scenario.loads:
+            load.stop()
+        sent = self.scenario.sent()
+        bad = [sent[number] for number in self.records.undecodable if number in sent]
+        for watched in self.scenario.watched:
+            expected = Counter((one.topic, one.partition, one.offset) for one in bad if one.topic in watched.topics)
+            assert expected, f"no record of {watched.label} is undecodable"
+            found = self._dead_letters(watched, expected)
+            assert found == expected, f"{watched.label}: missing {expected - found}, too many {found - expected}"
+
+    def _dead_letters(self, watched: Watched, expected: Counter[Place]) -> Counter[Place]:
+        """The places of its dead letters, when they are these or when there was time enough."""
+
+        def found() -> Counter[Place]:
+            rows = self.scenario.site.pipeline.dead_letters(watched.id)
+            return Counter((row["topic"], row["partition"], row["offset"]) for row in rows)
+
+        self.scenario.site.wait_until(lambda: found() == expected, COMMITTED_WITHIN_S)
+        return found()
+
 
 def _govern(scenario: Scenario, topic: str) -> None:
     """Give a topic a policy, which hides some records and a member of the others, and wait until it is in force."""
@@ -94,14 +121,16 @@ def _govern(scenario: Scenario, topic: str) -> None:
     until(lambda: bool(pipeline.ask("GET", "/1/Policy/Confirmation")["confirmed"]), "the policy is in force")
 
 
-def flapping(chance: random.Random, some: Sequence[Watched]) -> list[Planned]:
-    """The endpoints of these fail and recover: each once to three times, the first one until its buffers are full."""
+def flapping(
+    chance: random.Random, some: Sequence[Watched], first_s: tuple[float, float] = FILLS_S, *, most: int = 3
+) -> list[Planned]:
+    """The endpoints of these fail and recover: each up to `most` times, the first one until its buffers are full."""
     first, *others = some
     behaviour = chance.choice((Behaviour.SLOW, Behaviour.HANG))
-    planned = [_fails(first, behaviour, chance.uniform(0.0, 2.0), chance.uniform(*FILLS_S))]
+    planned = [_fails(first, behaviour, chance.uniform(0.0, 2.0), chance.uniform(*first_s))]
     for watched in others:
         at_s = chance.uniform(0.0, 2.0)
-        for _ in range(chance.randint(1, 3)):
+        for _ in range(chance.randint(1, most)):
             planned.append(_fails(watched, chance.choice(faults.BAD), at_s, chance.uniform(0.5, 3.0)))
             at_s = planned[-1].ends_s + chance.uniform(0.2, 1.5)
     return planned

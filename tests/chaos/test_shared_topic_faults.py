@@ -4,7 +4,6 @@ Retention removes records that those behind had not got, a topic grows, a topic 
 transactions are aborted. Oracles as in test_shared_topics.py, the lost ranges in the status, and the dead letters.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -16,7 +15,7 @@ from tests.chaos.findings import Cost, Watched
 from tests.chaos.lost_ranges import Cut, lost_ranges, problems, removed, reported
 from tests.chaos.report import Report
 from tests.chaos.rounds import Planned, run_planned
-from tests.chaos.scenario import COMMITTED_WITHIN_S, PARTITIONS, Scenario
+from tests.chaos.scenario import PARTITIONS, Scenario
 from tests.chaos.shared_records import UNDECODABLE_EVERY
 from tests.chaos.shared_topics import PER_S, SETTINGS, SharedTopics, flapping, together
 from tests.chaos.topic_changes import GROWS, RECREATED, grow, recreate
@@ -134,22 +133,5 @@ def test_unreadable_and_aborted_records_take_nothing_else_with_them(served: Site
             some = chance.sample(scenario.watched, 4)
             killed = [Planned(fault=fault, begins_s=3.0, ends_s=3.0 + chance.uniform(0.5, 2.0)) for fault in processes]
             run_planned(scenario, [*flapping(chance, some), *killed], together(*processes))
-        for load in scenario.loads:
-            load.stop()
+        shared.assert_dead_letters()
         assert all(one.committed and one.aborted for one in transactions)
-        wrong = [watched.label for watched in scenario.watched if not has_dead_letters(scenario, watched, shared)]
-        assert not wrong, "each undecodable record is one dead letter of each subscription to its topic"
-
-
-def has_dead_letters(scenario: Scenario, watched: Watched, shared: SharedTopics) -> bool:
-    """Whether it has one dead letter of each undecodable record of its topics in time, and no other ones."""
-    sent = scenario.sent()
-    bad = [sent[number] for number in shared.records.undecodable if number in sent]
-    expected = Counter((one.topic, one.partition, one.offset) for one in bad if one.topic in watched.topics)
-    assert expected
-
-    def found() -> bool:
-        rows = scenario.site.pipeline.dead_letters(watched.id)
-        return Counter((row["topic"], row["partition"], row["offset"]) for row in rows) == expected
-
-    return scenario.site.wait_until(found, COMMITTED_WITHIN_S)
