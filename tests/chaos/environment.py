@@ -36,8 +36,8 @@ POLL_INTERVAL_S = 0.1
 class Site:
     """The running service and its stack. Use it on the main thread, which also restarts processes that have ended.
 
-    `redis_url` is the address of Redis for the service, if it is not the server's own. `kafka` and `postgres` are None
-    when the services belong to the test run and must not be killed.
+    `redis_url` is the address of Redis for the service, if it is not the server's own. `redis`, `kafka` and `postgres`
+    are None when the services belong to the test run and must not be killed.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Site:
         new_database: Callable[[], str],
         *,
         bootstrap: str,
-        redis: RedisServer,
+        redis: RedisServer | None = None,
         redis_url: str = "",
         kafka: KafkaCluster | None = None,
         postgres: PostgresServer | None = None,
     ) -> None:
         self.bootstrap = bootstrap
-        self.redis = redis
-        self._redis_url = redis_url or redis.address
+        self._redis = redis
+        self._redis_url = redis_url or self.redis.address
         self._kafka = kafka
         self._postgres = postgres
         self._folder = folder
@@ -63,6 +63,12 @@ class Site:
         self._settings: Mapping[str, str] = {}
         self.down: set[str] = set()
         self.restarts: list[str] = []
+
+    @property
+    def redis(self) -> RedisServer:
+        """The Redis."""
+        assert self._redis is not None, "the Redis of this stack must not be killed"
+        return self._redis
 
     @property
     def kafka(self) -> KafkaCluster:

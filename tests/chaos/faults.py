@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from tests.chaos.environment import CLAIM_S, DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
-from tests.chaos.findings import Cost
+from tests.chaos.environment import CLAIM_S, DEADLINE_S, LEASE_S, LONGEST_PROBE_S, MEMBER_S, SESSION_S, Site
+from tests.chaos.findings import Cost, Watched
+from tests.harness.checking_receiver import Behaviour
 
 START_S = 20.0
 """The start of a process: 3 s on an idle core, more on a busy machine."""
@@ -266,3 +267,41 @@ SERVICE_FAULTS = (
     BROKER_KILLED,
     BROKERS_RESTARTED,
 )
+
+SECOND_INGEST = Fault(
+    name="a second ingest joins, and leaves or is killed",
+    part="ingest-2",
+    begin=lambda site, _chance: site.pipeline.start("ingest-2"),
+    end=lambda site, chance: site.remove_process("ingest-2", kill=chance.random() < 0.5),
+    lasts_s=(6.0, 12.0),
+    cost=Cost(
+        recovery_s=MEMBER_S + SESSION_S,
+        why="membership + session timeout",
+        later_resends=2,
+        aftershock_s=MEMBER_S + SESSION_S,
+    ),
+)
+MOVES = Cost(
+    recovery_s=MEMBER_S + SESSION_S,
+    why="membership + the group's session timeout",
+    stalls=False,
+    resends_at_start=False,
+    later_resends=1,
+    aftershock_s=MEMBER_S,
+)
+"""Subscriptions move to another process, which may send again what is in flight."""
+
+BAD = [behaviour for behaviour in Behaviour if behaviour not in {Behaviour.ANSWER, Behaviour.GONE}]
+"""All behaviours of a receiver that end by themselves."""
+
+
+def receiver_fault(watched: Watched, behaviour: Behaviour) -> Fault:
+    """The receiver of this subscription misbehaves."""
+    return Fault(
+        name=f"the receiver of {watched.label} {behaviour.value}",
+        part=watched.label,
+        begin=lambda _site, _chance: watched.receivers[0].behave(behaviour),
+        end=lambda _site, _chance: watched.receivers[0].behave(Behaviour.ANSWER),
+        lasts_s=(4.0, 12.0),
+        cost=Cost(recovery_s=LONGEST_PROBE_S + DEADLINE_S, why="the longest wait for a probe"),
+    )

@@ -76,6 +76,9 @@ class Watched:
     receivers: Sequence[CheckingReceiver]
     wants: Callable[[int], bool]
     commits: CommitHistory
+    topics: Sequence[str] = ()
+    """What it reads of the load's topics; empty: all of them."""
+
     batching_wait_s: float = 0.0
     """How long a record may wait without any fault: the batching interval."""
 
@@ -93,7 +96,11 @@ class Watched:
 
     def wanted(self, sent: Mapping[int, Sent]) -> dict[int, Sent]:
         """The records of the load that it should get."""
-        return {number: record for number, record in sent.items() if self.wants(number) and number not in self.exempt}
+        return {number: record for number, record in sent.items() if self.should_get(number, record.topic)}
+
+    def should_get(self, number: int, topic: str) -> bool:
+        """Whether it should get this record of that topic."""
+        return (not self.topics or topic in self.topics) and number not in self.exempt and self.wants(number)
 
     def missing_count(self, wanted: set[int]) -> int:
         """How many of these records have not arrived at any of its receivers."""
@@ -137,6 +144,8 @@ def find(watched: Watched, sent: Mapping[int, Sent], windows: Sequence[FaultWind
         f"a lane stalled for {stall:.1f} s, the bound is {stall_bound:.1f} s": stall > stall_bound,
         f"positions other than Kafka gave: {misplaced[:3]}": bool(misplaced),
         "records arrived that the filter drops": any(not watched.wants(number) for number in arrived),
+        "records of a topic that it does not read": bool(watched.topics)
+        and not {k.topic for k in lanes} <= {*watched.topics},
         f"committed offsets went backwards: {watched.commits.backwards}": bool(watched.commits.backwards),
     }
     rewound = list(_rewound(lanes, watched.commits, windows))

@@ -67,13 +67,18 @@ def carry_out(scenario: Scenario, planned: Sequence[Planned]) -> list[FaultWindo
     return windows
 
 
-def run_round(scenario: Scenario, possible: Sequence[Fault]) -> FaultWindow:
-    """Carry out two or three of these faults, and wait until the service has recovered from all of them."""
-    planned = plan(scenario.chance, possible)
-    with scenario.fault_window(cost(planned)) as window:
+def run_planned(scenario: Scenario, planned: Sequence[Planned], whole: Cost) -> FaultWindow:
+    """Carry out these faults, and wait until the service has recovered from all; `whole` is what they cost together."""
+    with scenario.fault_window(whole) as window:
         windows = carry_out(scenario, planned)
     for part in windows:
         part.until_at = window.until_at
     scenario.windows += windows
     scenario.note(f"all flows again, {window.until_at - window.ended_at:.1f} s after the last fault's end")
     return window
+
+
+def run_round(scenario: Scenario, possible: Sequence[Fault]) -> FaultWindow:
+    """Carry out two or three of these faults, and wait until the service has recovered from all of them."""
+    planned = plan(scenario.chance, possible)
+    return run_planned(scenario, planned, cost(planned))

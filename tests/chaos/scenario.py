@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Self
 
@@ -10,9 +10,9 @@ from tests.chaos.environment import Site
 from tests.chaos.faults import Fault
 from tests.chaos.findings import SLACK_S, Cost, FaultWindow, Finding, Watched, find
 from tests.chaos.report import Report, Row
-from tests.harness.checking_receiver import CheckingReceiver, Judge, accept
+from tests.harness.checking_receiver import CheckingReceiver, Judge, LaneKey, accept
 from tests.harness.commit_watch import CommitWatch
-from tests.harness.load import SPARSE_EVERY, Load, Sent
+from tests.harness.load import SPARSE_EVERY, Load, Sent, Values, numbered
 from tests.harness.pipeline import subscription_body
 
 PARTITIONS = 4
@@ -42,7 +42,7 @@ def sparse(number: int) -> bool:
 class Scenario:
     """A context: on exit the load ends, all records are awaited and checked, and the report gets a row."""
 
-    def __init__(self, name: str, site: Site, report: Report) -> None:
+    def __init__(self, name: str, site: Site, report: Report, *, topics: int = 1) -> None:
         self.name = name
         self.site = site
         self.chance = random.Random(f"{report.seed}/{name}")  # noqa: S311  # seeded on purpose
@@ -51,16 +51,23 @@ class Scenario:
         self.loads: list[Load] = []
         self.windows: list[FaultWindow] = []
         self.rows_by_label = False
-        self.topic = ""
+        self.topics: list[str] = []
+        self._topic_count = topics
         self._flowed_at = 0.0
+        self._at_end: list[Callable[[], object]] = []
         self._report = report
         self._exits = ExitStack()
 
     def __enter__(self) -> Self:
-        """Create a topic of its own."""
+        """Create topics of its own."""
         self.site.restarts.clear()
-        self.topic = self.site.pipeline.topic(PARTITIONS)
+        self.topics += [self.site.pipeline.topic(PARTITIONS) for _ in range(self._topic_count)]
         return self
+
+    @property
+    def topic(self) -> str:
+        """Its only topic, or the first one."""
+        return self.topics[0]
 
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
         """Check the results, also when the scenario failed before."""
@@ -77,6 +84,10 @@ class Scenario:
         if kind is None and problems:
             raise AssertionError("\n".join(problems))
 
+    def at_end(self, action: Callable[[], object]) -> None:
+        """Do this when the scenario ends and its subscriptions are deleted, unless it has failed."""
+        self._at_end.append(action)
+
     def receiver(self, judge: Judge = accept) -> CheckingReceiver:
         """Start a receiver, which is closed with the scenario."""
         return self._exits.enter_context(CheckingReceiver(judge))
@@ -85,17 +96,19 @@ class Scenario:
         self,
         label: str,
         *,
+        topics: Sequence[str] = (),
         filters: Sequence[str] = (),
         wants: Callable[[int], bool] = everything,
         size: int = 1,
         judge: Judge = accept,
         **changes: object,
     ) -> Watched:
-        """Register a subscription with a receiver of its own."""
-        receiver = self.receiver(judge)
-        body = subscription_body(receiver.url, self.topic, "earliest", filters=list(filters), size=size, **changes)
+        """Register a subscription to these topics, or to the only one, with a receiver of its own."""
+        receiver, topics = self.receiver(judge), topics or [self.topic]
+        body = subscription_body(receiver.url, topics[0], "earliest", filters=list(filters), size=size, **changes)
+        body["source"] = [body["source"][0] | {"topic": topic} for topic in topics]
         id_ = str(self.site.pipeline.ask("POST", "/1/Subscription", body)["id"])
-        watch = CommitWatch(self.site.bootstrap, f"webhooks-{id_}", self.topic, PARTITIONS)
+        watch = CommitWatch(self.site.bootstrap, f"webhooks-{id_}", dict.fromkeys(topics, PARTITIONS))
         watch.start()
         self.watches.append(watch)
         watched = Watched(
@@ -104,6 +117,7 @@ class Scenario:
             receivers=[receiver],
             wants=wants,
             commits=watch.history,
+            topics=topics,
             batching_wait_s=1.0 if size > 1 else 0.0,
         )
         self.watched.append(watched)
@@ -129,20 +143,46 @@ class Scenario:
             self.subscribe("sparse", filters=["sparse"], wants=sparse),
         ]
 
-    def load(self, per_s: float = PER_S, *, incarnation: int = 1, wait: bool = True) -> Load:
+    def load(
+        self,
+        per_s: float = PER_S,
+        *,
+        topic: str = "",
+        values: Values = numbered,
+        incarnation: int = 1,
+        wait: bool = True,
+    ) -> Load:
         """Start a load; waits until every subscription has received records, and some seconds more."""
-        seed = f"{self._report.seed}/{self.name}/{len(self.loads)}"
         load = Load(
-            self.site.bootstrap, self.topic, per_s=per_s, partitions=PARTITIONS, seed=seed, incarnation=incarnation
+            self.site.bootstrap,
+            topic or self.topic,
+            per_s=per_s,
+            partitions=PARTITIONS,
+            seed=self.load_seed,
+            incarnation=incarnation,
+            values=values,
         )
+        self.begin(load)
+        if wait:
+            self.wait_flowing()
+        return load
+
+    @property
+    def load_seed(self) -> str:
+        """The seed of the next load."""
+        return f"{self._report.seed}/{self.name}/{len(self.loads)}"
+
+    def begin(self, load: Load) -> None:
+        """Start a load, which ends with the scenario."""
         self.loads.append(load)
         load.start()
-        if wait:
-            connected = self.site.wait_until(lambda: all(w.receivers[0].count for w in self.watched), CONNECTED_S)
-            assert connected, "nothing arrives before any fault"
-            self._flowed_at = time.monotonic()
-            self.site.run_for(self.chance.uniform(2.0, 3.0))
-        return load
+
+    def wait_flowing(self) -> None:
+        """Wait until every subscription has received records, and some seconds more."""
+        connected = self.site.wait_until(lambda: all(w.receivers[0].count for w in self.watched), CONNECTED_S)
+        assert connected, "nothing arrives before any fault"
+        self._flowed_at = time.monotonic()
+        self.site.run_for(self.chance.uniform(2.0, 3.0))
 
     def inject(self, fault: Fault) -> FaultWindow:
         """Inject a fault under load, and wait until the service has recovered."""
@@ -167,9 +207,9 @@ class Scenario:
         """Wait until records that were produced after the fault have arrived at all subscriptions."""
         self.site.run_for(1.0)
         fresh = {n: s for n, s in self.sent().items() if s.at > window.ended_at}
-        flows = self.site.wait_until(lambda: self._missing(fresh) == 0, window.cost.recovery_s + SLACK_S + CATCH_UP_S)
+        flows = self.site.wait_until(lambda: self.missing(fresh) == 0, window.cost.recovery_s + SLACK_S + CATCH_UP_S)
         window.until_at = time.monotonic()
-        assert flows, f"{self._missing(fresh)} records from after the fault do not arrive"
+        assert flows, f"{self.missing(fresh)} records from after the fault do not arrive"
         self.site.run_for(self.chance.uniform(1.0, 2.0))
 
     def note(self, text: str) -> None:
@@ -182,7 +222,7 @@ class Scenario:
         """All records that Kafka has acknowledged so far."""
         return {number: record for load in self.loads for number, record in load.sent.copy().items()}
 
-    def _missing(self, sent: dict[int, Sent]) -> int:
+    def missing(self, sent: Mapping[int, Sent]) -> int:
         """How many of these records have not arrived at the subscriptions that should get them."""
         return sum(watched.missing_count(set(watched.wanted(sent))) for watched in self.watched if not watched.deleted)
 
@@ -191,7 +231,7 @@ class Scenario:
         for load in self.loads:
             load.stop()
         sent = self.sent()
-        self.site.wait_until(lambda: self._missing(sent) == 0, CATCH_UP_S)
+        self.site.wait_until(lambda: self.missing(sent) == 0, CATCH_UP_S)
         return [] if self.site.wait_until(self._all_committed, COMMITTED_WITHIN_S) else [self._uncommitted()]
 
     def _all_committed(self) -> bool:
@@ -200,16 +240,14 @@ class Scenario:
     def _uncommitted(self) -> str:
         """A description of the groups that have not committed the end offsets; empty when all have."""
         wrong = []
-        incarnation = max(load.incarnation for load in self.loads)
-        ends = self.site.pipeline.ends(self.topic)
+        ends = {topic: self.site.pipeline.ends(topic) for topic in self.topics}
         for watched in [watched for watched in self.watched if not watched.deleted]:
-            found = {
-                lane.partition: offset
-                for lane, offset in watched.commits.now().items()
-                if lane.incarnation == incarnation
-            }
-            if any(found.get(number, 0) != end for number, end in ends.items()):
-                wrong.append(f"{watched.label}: committed {found}, the ends are {ends}")
+            found = watched.commits.now()
+            for topic in watched.topics:
+                last = watched.commits.incarnations[topic]
+                now = {number: found.get(LaneKey(topic, last, number), 0) for number in ends[topic]}
+                if now != ends[topic]:
+                    wrong.append(f"{watched.label}: committed {now} of {topic}, the ends are {ends[topic]}")
         return "; ".join(wrong)
 
     def _report_findings(self, problems: Sequence[str]) -> list[str]:
@@ -233,6 +271,8 @@ class Scenario:
             return
         for watched in [watched for watched in self.watched if not watched.deleted]:
             self.site.pipeline.ask("DELETE", f"/1/Subscription/{watched.id}")
+        for action in self._at_end:
+            action()
 
 
 def _row(name: str, findings: Sequence[Finding], problems: Sequence[str]) -> Row:

@@ -4,20 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.environment import DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
+from tests.chaos.environment import DEADLINE_S, LEASE_S, Site
+from tests.chaos.faults import MOVES
 from tests.chaos.findings import SLACK_S, Cost
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-
-MOVES = Cost(
-    recovery_s=MEMBER_S + SESSION_S,
-    why="membership + the group's session timeout",
-    stalls=False,
-    resends_at_start=False,
-    later_resends=1,
-    aftershock_s=MEMBER_S,
-)
-"""Subscriptions move to another process, which may send again what is in flight."""
 
 WORKER_GONE = Cost(recovery_s=LEASE_S + DEADLINE_S, why="lease + request deadline; the other worker goes on")
 SUBSCRIPTIONS = 6

@@ -23,6 +23,8 @@ from webhookd.testing.http_exchange import Misbehaviour
 
 OK = Answer(body=b"ok")
 
+SLOW_S = 0.5
+
 Judge = Callable[[int, Sequence[int]], int]
 """The status for a request: by the length of its body in bytes, and the load's numbers of its records."""
 
@@ -43,6 +45,7 @@ class Behaviour(Enum):
     BREAK = "closes in its status line"
     DRIP = "drips its status line"
     REFUSE = "refuses connections"
+    SLOW = "answers slowly"
 
 
 ANSWERS = {
@@ -177,6 +180,8 @@ class CheckingReceiver:
 
     def _judged(self, body: bytes) -> Answer:
         """The answer of the judge; what it accepts is recorded."""
+        if self._behaviour is Behaviour.SLOW:
+            time.sleep(SLOW_S)
         messages, now = json.loads(body)["messages"], time.monotonic()
         status = self._judge(len(body), [message["value"]["n"] for message in messages])
         if status == 200:

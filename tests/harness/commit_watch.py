@@ -29,19 +29,22 @@ class Step(NamedTuple):
 
 
 class CommitHistory:
-    """The commits of one group; `backwards` lists each step back within one incarnation of the topic."""
+    """The commits of one group; `backwards` lists each step back within one incarnation of a topic.
+
+    `incarnations` has the present incarnation of each topic.
+    """
 
     def __init__(self) -> None:
         self.backwards: list[str] = []
-        self.incarnation = 1
+        self.incarnations: defaultdict[str, int] = defaultdict(lambda: 1)
         self._incarnations: dict[str, int] = {}
         self._steps: defaultdict[LaneKey, list[Step]] = defaultdict(list)
         self._times: list[float] = []
 
-    def topic_deleted(self, topic_id: str) -> None:
-        """The topic with this UUID was deleted; the next one is of the next incarnation."""
-        self._incarnations[topic_id] = self.incarnation
-        self.incarnation += 1
+    def topic_deleted(self, topic: str, topic_id: str) -> None:
+        """The topic with this UUID was deleted; the next one of this name is of the next incarnation."""
+        self._incarnations[topic_id] = self.incarnations[topic]
+        self.incarnations[topic] += 1
 
     def note(self, topic: str, commits: Mapping[int, Committed], incarnation: int, now: float) -> None:
         """Add the committed offsets by partition; they were requested in that incarnation and returned now.
@@ -55,7 +58,7 @@ class CommitHistory:
             steps = self._steps[LaneKey(topic, of, partition)]
             if not steps and offset == self._last(LaneKey(topic, of - 1, partition)):
                 continue  # of the previous incarnation, without metadata
-            if steps and offset < steps[-1].offset and of == self.incarnation:
+            if steps and offset < steps[-1].offset and of == self.incarnations[topic]:
                 self.backwards.append(f"{topic}/{partition}: {steps[-1].offset} → {offset}")
             if not steps or offset != steps[-1].offset:
                 steps.append(Step(now, offset))
@@ -80,12 +83,14 @@ class CommitHistory:
 
 
 class CommitWatch:
-    """Samples one group from `start` to `stop`. The test sets `partitions` and reports a deleted topic to `history`."""
+    """Samples one group from `start` to `stop`.
 
-    def __init__(self, bootstrap: str, group: str, topic: str, partitions: int) -> None:
-        self.partitions = partitions
+    The test sets `partitions`, how many each topic has, and reports a deleted topic to `history`.
+    """
+
+    def __init__(self, bootstrap: str, group: str, partitions: Mapping[str, int]) -> None:
+        self.partitions = dict(partitions)
         self.history = CommitHistory()
-        self._topic = topic
         self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0})
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="commit-watch", daemon=True)
@@ -99,22 +104,26 @@ class CommitWatch:
         self._stopping.set()
         self._thread.join(2 * ASK_TIMEOUT_S)
 
-    def ask(self) -> dict[int, Committed]:
-        """The offsets committed now, by partition, without partitions that have none. Raises KafkaException."""
-        wanted = [TopicPartition(self._topic, number) for number in range(self.partitions)]
-        places = self._consumer.committed(wanted, timeout=ASK_TIMEOUT_S)
-        return {
-            place.partition: Committed(offset=place.offset, metadata=place.metadata or "")
-            for place in places
-            if place.error is None and place.offset >= 0
-        }
+    def ask(self) -> dict[str, dict[int, Committed]]:
+        """The offsets committed now, by topic and partition, without partitions that have none.
+
+        Raises KafkaException.
+        """
+        wanted = [TopicPartition(topic, number) for topic, count in self.partitions.items() for number in range(count)]
+        found: dict[str, dict[int, Committed]] = {topic: {} for topic in self.partitions}
+        for place in self._consumer.committed(wanted, timeout=ASK_TIMEOUT_S):
+            if place.error is None and place.offset >= 0:
+                found[place.topic][place.partition] = Committed(offset=place.offset, metadata=place.metadata or "")
+        return found
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):
-            incarnation = self.history.incarnation
+            incarnations = {topic: self.history.incarnations[topic] for topic in self.partitions}
             try:
                 commits = self.ask()
             except KafkaException:
                 continue  # the brokers are down
-            self.history.note(self._topic, commits, incarnation, time.monotonic())
+            now = time.monotonic()
+            for topic, found in commits.items():
+                self.history.note(topic, found, incarnations[topic], now)
         self._consumer.close()

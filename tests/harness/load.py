@@ -5,6 +5,7 @@ import json
 import random
 import threading
 import time
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import NamedTuple
 
@@ -12,6 +13,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 TICK_S = 0.02
 FLUSH_S = 120.0
+SPARSE_EVERY = 40
+"""The filter `sparse` keeps one record in this many."""
+
+NO_SETTINGS: Mapping[str, str] = {}
 NUMBERS = count()
 """One sequence for all loads of a session: a number identifies a record in all topics."""
 
@@ -26,6 +31,22 @@ class Sent(NamedTuple):
     at: float
 
 
+Values = Callable[[int, int], bytes]
+"""The value of a record, by its number and the incarnation of its topic."""
+
+
+def numbered(number: int, incarnation: int) -> bytes:
+    """An object of some 200 bytes, with two fields for filters."""
+    value = {
+        "n": number,
+        "incarnation": incarnation,
+        "half": number % 2 == 0,
+        "sparse": number % SPARSE_EVERY == 0,
+        "pad": "x" * 100,
+    }
+    return json.dumps(value).encode()
+
+
 class Load:
     """Produces to one topic from `start` to `stop`, at `per_s` records a second over its partitions.
 
@@ -33,7 +54,16 @@ class Load:
     """
 
     def __init__(
-        self, bootstrap: str, topic: str, *, per_s: float, partitions: int, seed: str, incarnation: int = 1
+        self,
+        bootstrap: str,
+        topic: str,
+        *,
+        per_s: float,
+        partitions: int,
+        seed: str,
+        incarnation: int = 1,
+        values: Values = numbered,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> None:
         self.topic = topic
         self.incarnation = incarnation
@@ -42,6 +72,7 @@ class Load:
         self.began_at = 0.0
         self._made_up: dict[int, int] = {}
         self._per_s = per_s
+        self._values = values
         self._chance = random.Random(seed)  # noqa: S311  # seeded on purpose
         self._producer = Producer(
             {
@@ -53,6 +84,7 @@ class Load:
                 "topic.metadata.refresh.interval.ms": 1000,
                 "reconnect.backoff.max.ms": 1000,
                 "log_level": 0,
+                **settings,
             }
         )
         self._stopping = threading.Event()
@@ -87,22 +119,17 @@ class Load:
                 produced += 1
             self._producer.poll(0)
 
-    def _produce(self) -> None:
+    def _produce(self) -> int:
+        """Produce one record; returns its number."""
         number = next(NUMBERS)
-        value = {
-            "n": number,
-            "incarnation": self.incarnation,
-            "half": number % 2 == 0,
-            "sparse": number % SPARSE_EVERY == 0,
-            "pad": "x" * 100,
-        }
         self._producer.produce(
             self.topic,
-            json.dumps(value),
+            self._values(number, self.incarnation),
             key=f"key-{number % 1000}",
             partition=self._chance.randrange(self.partitions),
             on_delivery=lambda error, message: self._delivered(number, error, message),
         )
+        return number
 
     def _delivered(self, number: int, error: KafkaError | None, message: Message) -> None:
         partition = message.partition()
@@ -120,7 +147,3 @@ class Load:
             return None
         self._made_up.pop(partition, None)
         return offset
-
-
-SPARSE_EVERY = 40
-"""The filter `sparse` keeps one record in this many."""

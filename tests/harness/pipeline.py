@@ -84,7 +84,11 @@ class Pipeline:
         upgrade(self.database)
         for name in ("api", "ingest", "worker"):
             self.start(name)
-        self.wait_ready()
+        try:
+            self.wait_ready()
+        except BaseException as error:  # else they would go on beside the next test
+            self.__exit__(type(error))
+            raise
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:

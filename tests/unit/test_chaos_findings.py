@@ -125,7 +125,7 @@ def test_commits_that_go_back_are_found(run: RecordedRun) -> None:
 
 def test_a_recreated_topic_starts_a_new_history(run: RecordedRun) -> None:
     run.history.note("t", {0: committed(9)}, 1, 110.0)
-    run.history.topic_deleted("old")
+    run.history.topic_deleted("t", "old")
     run.history.note("t", {0: committed(1)}, 1, 111.0)
     run.history.note("t", {0: committed(1)}, 2, 112.0)
     assert run.history.backwards == []
@@ -133,7 +133,7 @@ def test_a_recreated_topic_starts_a_new_history(run: RecordedRun) -> None:
 
 def test_a_commit_belongs_to_the_incarnation_that_its_metadata_names(run: RecordedRun) -> None:
     run.history.note("t", {0: committed(9, "old")}, 1, 110.0)
-    run.history.topic_deleted("old")
+    run.history.topic_deleted("t", "old")
     run.history.note("t", {0: committed(12, "old")}, 2, 111.0)
     run.history.note("t", {0: committed(3, "new")}, 2, 112.0)
     assert (run.history.backwards, run.history.now()[LaneKey("t", 2, 0)]) == ([], 3)
@@ -152,3 +152,31 @@ def test_a_wrong_position_is_found(run: RecordedRun) -> None:
     run.sent[9] = Sent("t", 1, 0, 8, 109.0)
     expected = "9 arrived as ('t', 1, 0, 9), Kafka returned ('t', 1, 0, 8)"
     assert run.find().problems == (f"positions other than Kafka gave: {[expected]}",)
+
+
+def test_a_record_of_another_topic_is_found(run: RecordedRun) -> None:
+    in_time(run, *range(10))
+    run.watched.topics = ["u"]
+    assert run.find().problems == ("records of a topic that it does not read",)
+
+
+def test_records_of_another_topic_are_not_awaited(run: RecordedRun) -> None:
+    in_time(run, *range(9))
+    run.watched.topics = ["t"]
+    run.sent[9] = Sent("u", 1, 0, 0, 109.0)
+    assert (run.find().records, run.find().problems) == (9, ())
+
+
+def test_two_records_that_are_exchanged_are_found(run: RecordedRun) -> None:
+    in_time(run, 0, 1, 2)
+    value = {"topic": "t", "partition": 0, "offset": 3, "value": {"n": 4, "incarnation": 1}}
+    run.receiver.remember([value, value | {"offset": 4, "value": {"n": 3, "incarnation": 1}}], 104.5)
+    in_time(run, *range(5, 10))
+    assert "positions other than Kafka gave" in run.find().problems[0]
+
+
+def test_a_recreated_topic_leaves_the_history_of_another_one(run: RecordedRun) -> None:
+    run.history.note("u", {0: committed(9)}, 1, 110.0)
+    run.history.topic_deleted("t", "old")
+    run.history.note("u", {0: committed(8)}, 1, 111.0)
+    assert run.history.backwards == ["u/0: 9 → 8"]
