@@ -17,7 +17,7 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 without_error_line = trap : INT; $(1) || { code=$$?; test $$code -eq 130 || exit $$code; }
 
 .PHONY: help demo play test check format lint types imports docs reference picture pytest up service down bench bench-idle \
-	bench-million bench-takeover slow-down bench-isolation bench-api load-test load-test-setup dockerbuild chaos chaos-soak fuzz \
+	bench-fanout bench-million bench-takeover slow-down bench-isolation bench-api load-test load-test-setup dockerbuild chaos chaos-soak fuzz \
 	fuzz-responses lock clean
 
 help: ## this list
