@@ -17,7 +17,7 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 without_error_line = trap : INT; $(1) || { code=$$?; test $$code -eq 130 || exit $$code; }
 
 .PHONY: help demo play test check format lint types imports docs reference picture pytest up service down bench bench-idle \
-	bench-million bench-takeover slow-down bench-isolation bench-api load-test load-test-setup dockerbuild chaos chaos-soak fuzz \
+	bench-fanout bench-million bench-takeover slow-down bench-isolation bench-api load-test load-test-setup dockerbuild chaos chaos-soak fuzz \
 	fuzz-responses lock clean
 
 help: ## this list
@@ -87,8 +87,11 @@ picture: $(VENV)/runtime ## draw README's pictures anew, from a run of the demo 
 bench: $(VENV)/test ## the benchmark table (CASES="batch-1 filter")
 	@exec $(BIN)/webhookd-load-test bench $(CASES)
 
-bench-idle: $(VENV)/test ## what nine hundred idle subscriptions cost in one ingest process
+bench-idle: $(VENV)/test ## what a thousand idle subscriptions cost
 	@exec $(BIN)/webhookd-load-test idle
+
+bench-fanout: $(VENV)/test ## what a thousand subscriptions with a filter each on one topic cost (ROWS="alone equality")
+	@exec $(BIN)/webhookd-load-test fanout $(ROWS)
 
 bench-million: $(VENV)/test ## a million records arrive: all, in order, also when a worker is killed
 	@exec $(BIN)/webhookd-load-test million

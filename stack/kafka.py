@@ -24,11 +24,13 @@ class KafkaOptions:
     """The size of a cluster, and additional settings of its brokers.
 
     With `warmed_up` the JVM compiles fully: for benchmarks, where the broker shares the machine with what is measured.
+    With `jmx` each broker serves its counters on a free port of loopback, for kafka_counters.py.
     """
 
     brokers: int = 1
     heap_mb: int = 320
     warmed_up: bool = False
+    jmx: bool = False
     settings: Mapping[str, str] | None = None
 
 
@@ -75,6 +77,12 @@ class KafkaCluster:
     def missing(self) -> list[int]:
         """The ids of brokers that were killed and not started again."""
         return sorted(set(self._brokers) - set(self._children))
+
+    @property
+    def jmx_ports(self) -> list[int]:
+        """Where the running brokers serve their counters; empty without the option `jmx`."""
+        ports = [self._brokers[node_id].jmx_port for node_id in self.running]
+        return [port for port in ports if port is not None]
 
     @property
     def next_id(self) -> int:
@@ -156,6 +164,7 @@ def start(directory: Path, ports: Sequence[int], options: KafkaOptions | None = 
             quorum=Quorum(ports=ports[:count], controllers=ports[count : 2 * count], additional=chosen.settings or {}),
             heap_mb=chosen.heap_mb,
             warmed_up=chosen.warmed_up,
+            jmx=chosen.jmx,
         )
     )
 

@@ -22,6 +22,8 @@ class Broker:
     port: int
     command: Sequence[str | Path]
     log_file: Path
+    jmx_port: int | None
+    """Where it serves its counters; None when it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class Nodes:
     quorum: Quorum
     heap_mb: int
     warmed_up: bool
+    jmx: bool
 
     def starting(self) -> list[Broker]:
         """Make all nodes of the quorum. Blocks while storage is formatted, seconds at most. Raises NotStarted."""
@@ -58,8 +61,16 @@ class Nodes:
         return file
 
     def _broker(self, node_id: int, port: int, properties: Path) -> Broker:
-        command = kafka_jvm.command("kafka.Kafka", properties, heap_mb=self.heap_mb, warmed_up=self.warmed_up)
-        return Broker(node_id=node_id, port=port, command=command, log_file=properties.with_suffix(".log"))
+        jmx_port = free_ports(1)[0] if self.jmx else None
+        command = kafka_jvm.command(
+            "kafka.Kafka",
+            properties,
+            heap_mb=self.heap_mb,
+            warmed_up=self.warmed_up,
+            properties=kafka_jvm.jmx_properties(jmx_port) if jmx_port else (),
+        )
+        log_file = properties.with_suffix(".log")
+        return Broker(node_id=node_id, port=port, command=command, log_file=log_file, jmx_port=jmx_port)
 
     def _format(self, property_files: Mapping[int, Path]) -> None:
         """Format the storage of nodes: copied, or made at the same time, since each takes a second to start a JVM."""

@@ -20,6 +20,7 @@ MODULES = {
     "run": "webhookd_load_test.scenario.run_command",
     "bench": "webhookd_load_test.benchmarks.bench",
     "api-latency": "webhookd_load_test.benchmarks.api_latency",
+    "fanout": "webhookd_load_test.benchmarks.fanout",
     "filter-cost": "webhookd_load_test.benchmarks.filter_cost",
     "idle": "webhookd_load_test.benchmarks.idle",
     "isolation": "webhookd_load_test.benchmarks.isolation",

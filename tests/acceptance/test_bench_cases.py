@@ -15,7 +15,8 @@ import pytest
 from stack import install
 from stack.errors import NotStarted
 
-SHORT = (sys.executable, "-u", "-m", "webhookd_load_test.main", "bench", "--short")
+COMMAND = (sys.executable, "-u", "-m", "webhookd_load_test.main")
+SHORT = (*COMMAND, "bench", "--short")
 PATIENCE_S = 600.0
 
 
@@ -40,8 +41,10 @@ def environment(kafka_bootstrap: str, redis_url: str, postgres_url: str) -> dict
 
 
 @pytest.mark.usefixtures("nginx")
-def test_every_case_of_the_benchmark_delivers_in_order(environment: dict[str, str]) -> None:
-    ended = subprocess.run(SHORT, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+@pytest.mark.parametrize("command", ["bench", "fanout"])
+def test_every_case_of_the_benchmark_delivers_in_order(environment: dict[str, str], command: str) -> None:
+    short = (*COMMAND, command, "--short")
+    ended = subprocess.run(short, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     failed = [line for line in ended.stdout.splitlines() if "FAILED" in line]
     assert failed == []
     assert ended.returncode == 0, ended.stderr

@@ -4,13 +4,15 @@ Oracles: the output and the exit code. The cases are fakes; what runs and checks
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import pytest
 
 from webhookd_load_test.benchmarks.cases.attempts import Attempts, run_cases
 from webhookd_load_test.benchmarks.cases.bench_case import CaseFailedError, check_all, check_order, row_of
-from webhookd_load_test.benchmarks.cases.result_table import Row, print_table
+from webhookd_load_test.benchmarks.cases.latency_case import Measured
+from webhookd_load_test.benchmarks.cases.result_table import Cost, Row, print_table
 from webhookd_load_test.benchmarks.cases.workers_case import Workers
 from webhookd_load_test.benchmarks.endpoints.receiver_report import ReceiverReport
 from webhookd_load_test.process_usage import Usage
@@ -48,6 +50,27 @@ def test_missed_share_fails_by_name_and_keeps_its_row() -> None:
     assert [one.fault for one in workers.compared([busy, busy], (1, 1))] == ["", ""]
     rows, attempts = run(workers=lambda: workers.compared([idle], (1,)))
     assert (len(rows), attempts.failed, attempts.exit_code()) == (1, ["workers"], 1)
+
+
+def test_shares_below_their_targets_are_marked() -> None:
+    shares = [one.remark for one in Workers(name="workers").compared([row(152), row(280)], (1, 2))]
+    assert shares[0].startswith("0.95 of all threads (≥ 0.95), 1.00 of linear (≥ 0.95);")
+    assert shares[1].startswith("0.88 of all threads (≥ 0.95)!, 0.92 of linear (≥ 0.95)!;")
+
+
+@pytest.mark.parametrize(("p99_ms", "mark"), [(15.0, ""), (15.2, "!")])
+def test_latencies_are_compared_with_an_empty_task(p99_ms: float, mark: str) -> None:
+    seen = ReceiverReport(p50_ms=0.7, p99_ms=p99_ms, received_ends={})
+    said = Measured(row(1), seen).compared((1.0, 10.0)).remark
+    assert f"p50 0.70 × (≤ 0.7), p99 {p99_ms / 10:.2f} × (≤ 1.5){mark} that of an empty Celery task" in said
+
+
+def test_further_cost_is_compared_with_its_target() -> None:
+    for cost_us, said in (
+        (4.0, "the broker: 4.00 µs, 2.000 units (≤ 2)"),
+        (5.0, "the broker: 5.00 µs, 2.500 units (≤ 2)!"),
+    ):
+        assert replace(row(1), costs=[Cost("the broker:", cost_us, 2.0)]).line(2.0).endswith(said)
 
 
 def test_all_well_is_exit_code_zero() -> None:

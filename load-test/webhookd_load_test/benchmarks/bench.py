@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import click
@@ -14,7 +15,7 @@ from webhookd_load_test.benchmarks.cases.result_table import print_table
 from webhookd_load_test.benchmarks.floors.floor_rows import floors
 from webhookd_load_test.benchmarks.kafka.backlog import backlog
 from webhookd_load_test.benchmarks.rig.command_end import end_with
-from webhookd_load_test.benchmarks.rig.rig import Rig
+from webhookd_load_test.benchmarks.rig.rig import BROKER, GROUPS_WAIT, Rig
 from webhookd_load_test.benchmarks.rig.short_rig import ShortRig
 
 SHORT_RECORDS = 4000
@@ -56,7 +57,7 @@ def bench(records: int, seconds: float, cases: Sequence[str], *, short: bool) ->
 
 
 def _long(cases: Sequence[str], records: int, seconds: float) -> int:
-    with Rig() as rig:
+    with Rig(replace(BROKER, settings=GROUPS_WAIT)) as rig:
         say(f"producing {records:,} records of 300 bytes")
         rig.create_topics({BACKLOG_TOPIC: BACKLOG_PARTITIONS})
         backlog(rig.kafka.address, BACKLOG_TOPIC, BACKLOG_PARTITIONS, records)

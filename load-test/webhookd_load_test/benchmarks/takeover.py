@@ -19,7 +19,7 @@ from webhookd_load_test.benchmarks.kafka.trickle import Trickle
 from webhookd_load_test.benchmarks.rig.checking_receiver import CheckingReceiver
 from webhookd_load_test.benchmarks.rig.command_end import end_with
 from webhookd_load_test.benchmarks.rig.log_folder import LOGS
-from webhookd_load_test.benchmarks.rig.rig import Rig
+from webhookd_load_test.benchmarks.rig.rig import GROUPS_WAIT, Rig
 from webhookd_load_test.process_usage import wait_until
 
 TOPIC, PARTITIONS, PER_S = "takeover", 4, 20.0
@@ -29,7 +29,7 @@ QUIET_S = 3.0
 """When records have arrived steadily for this time the event is over."""
 TIMEOUT_S = 120.0
 PROTOCOLS = ("consumer", "classic")
-BROKER = KafkaOptions(heap_mb=512, warmed_up=True, settings={"group.initial.rebalance.delay.ms": "3000"})
+BROKER = KafkaOptions(heap_mb=512, warmed_up=True, settings=GROUPS_WAIT)
 
 
 @click.command()

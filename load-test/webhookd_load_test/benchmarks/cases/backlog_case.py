@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from webhookd_load_test.benchmarks.cases.bench_case import START_TIMEOUT_S, WARM_UP_S, Bench, require, row_of
-from webhookd_load_test.benchmarks.cases.result_table import Row
+from webhookd_load_test.benchmarks.cases.result_table import MEGABYTE, Row, marked
 from webhookd_load_test.benchmarks.rig.pipeline import Pipeline
 from webhookd_load_test.process_usage import Usage, wait_until
 
@@ -36,6 +36,8 @@ class Backlog:
     warm_up_s: float = WARM_UP_S
     tls: bool = False
     signed: bool = False
+    resident_target_mb: float | None = None
+    """Of ingest and worker together, after the case."""
 
     def run(self, bench: Bench) -> list[Row]:
         """Deliver and measure."""
@@ -79,4 +81,9 @@ class Backlog:
         return replace(self._row(start, pipeline.usage(bench.rig.services), counts), elapsed_s=time.monotonic() - began)
 
     def _row(self, start: Usage, end: Usage, counts: tuple[int, int]) -> Row:
-        return row_of(self.name, start, end, counts, (self.each, self.target))
+        row = row_of(self.name, start, end, counts, (self.each, self.target))
+        if self.resident_target_mb is None:
+            return row
+        resident_mb = sum(row.resident_bytes.values()) / MEGABYTE
+        said = f"ingest and worker have {resident_mb:.0f} MB resident"
+        return replace(row, remark=marked(said, resident_mb, self.resident_target_mb))

@@ -1,7 +1,6 @@
 """What metrics cost: the same backlogs without and with them, in turns, while they are read as by Prometheus."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from threading import Event, Thread
 
@@ -67,7 +66,7 @@ class WithMetrics(Backlog):
     def run(self, bench: Bench) -> list[Row]:
         """Deliver and measure; raises CaseFailedError if nobody could read the metrics of both processes."""
         first = free_ports(1)[0]
-        with _environment(bench, {BIND: f"127.0.0.1:{first}-{first + PORTS - 1}"}):
+        with bench.rig.settings({BIND: f"127.0.0.1:{first}-{first + PORTS - 1}"}):
             scraper = Scraper(range(first, first + PORTS))
             scraper.start()
             try:
@@ -92,7 +91,7 @@ def _with_and_without(bench: Bench, batch: int, most: float) -> list[Row]:
     without: list[Row] = []
     served: list[Row] = []
     for _ in range(ROUNDS):
-        with _environment(bench, {BIND: ""}):
+        with bench.rig.settings({BIND: ""}):
             without += Backlog(name=f"batch {batch}, without metrics", each=each, batch=batch).run(bench)
         served += WithMetrics(name=f"batch {batch}, with metrics", each=each, batch=batch).run(bench)
     plain, found = together(without), together(served)
@@ -115,13 +114,3 @@ def together(rows: Sequence[Row]) -> Row:
 
 def _each(rows: Sequence[Row]) -> str:
     return ", ".join(f"{row.ours_us:.1f}" for row in rows)
-
-
-@contextmanager
-def _environment(bench: Bench, more: Mapping[str, str]) -> Iterator[None]:
-    before = bench.rig.environment
-    bench.rig.environment = {**before, **more}
-    try:
-        yield
-    finally:
-        bench.rig.environment = before

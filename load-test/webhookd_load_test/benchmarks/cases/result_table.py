@@ -14,6 +14,27 @@ COLUMNS = (
 )
 
 
+def marked(said: str, value: float, most: float) -> str:
+    """The text of a value with the most that it should be; a `!` marks a missed target."""
+    return f"{said} (≤ {most:g}){'!' * (value > most)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One more cost of a row, in CPU microseconds; its target is in units."""
+
+    name: str
+    us: float
+    target: float
+
+    def text(self, unit_us: float | None) -> str:
+        """The cost as text; without a unit in microseconds only."""
+        if not unit_us:
+            return f"{self.name} {self.us:.2f} µs"
+        units = self.us / unit_us
+        return marked(f"{self.name} {self.us:.2f} µs, {units:.3f} units", units, self.target)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One case in steady state. `cpu_s` and `resident_bytes` are by process; costs are given per `each`.
@@ -30,32 +51,37 @@ class Row:
     cpu_s: Mapping[str, float] = field(default_factory=dict)
     resident_bytes: Mapping[str, int] = field(default_factory=dict)
     target: float = 0.0
+    costs: Sequence[Cost] = ()
     remark: str = ""
     fault: str = ""
 
     @property
     def ours_us(self) -> float:
         """CPU microseconds of ingest and worker together, per request or record."""
-        return self._us("ingest") + self._us("worker")
+        return self.us("ingest") + self.us("worker")
+
+    def us(self, name: str) -> float:
+        """CPU microseconds of the processes of that name, per request or record."""
+        count = self.records if self.each == "record" else self.requests
+        return self.cpu_s.get(name, 0.0) / max(1, count) * MICROSECONDS
 
     def line(self, unit_us: float | None) -> str:
         """The row as text; without a unit the column of units is empty."""
         units = self.ours_us / unit_us if unit_us else nan
         target = f"≤{self.target:.2f}{'!' if units > self.target else ' '}" if self.target else ""
-        costs = "".join(f"{self._us(name):{width}.1f}" for name, width in OTHERS.items())
+        costs = "".join(f"{self.us(name):{width}.1f}" for name, width in OTHERS.items())
         memory = " ".join(f"{name} {size / MEGABYTE:.0f}" for name, size in self.resident_bytes.items())
+        more = "".join(
+            f"\n{'':20}{said}" for said in [*(cost.text(unit_us) for cost in self.costs), *self.remark.splitlines()]
+        )
         return (
             f"{self.name:20}{self._per_s(self.requests):11,.0f}{self._per_s(self.records):11,.0f}"
-            f"{self.each:>9}{self._us('ingest'):8.1f}{self._us('worker'):8.1f}{self.ours_us:8.1f}"
-            f"{units:7.2f}{target:>8}  {costs}   {memory}" + (f"\n{'':20}{self.remark}" if self.remark else "")
+            f"{self.each:>9}{self.us('ingest'):8.1f}{self.us('worker'):8.1f}{self.ours_us:8.1f}"
+            f"{units:7.2f}{target:>8}  {costs}   {memory}{more}"
         )
 
     def _per_s(self, count: int) -> float:
         return count / self.elapsed_s if self.elapsed_s else nan
-
-    def _us(self, name: str) -> float:
-        count = self.records if self.each == "record" else self.requests
-        return self.cpu_s.get(name, 0.0) / max(1, count) * MICROSECONDS
 
 
 OTHERS = {"kafka": 7, "redis": 7, "postgres": 9, "nginx": 7}

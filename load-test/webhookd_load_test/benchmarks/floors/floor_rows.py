@@ -38,11 +38,16 @@ OTHERS = (
 )
 
 
-def floors(bench: Bench, topic: str, attempts: Attempts) -> tuple[list[Row], float | None]:
-    """The rows of the floors, and the unit in microseconds; None when it could not be measured."""
+def unit(bench: Bench, topic: str, attempts: Attempts) -> tuple[list[Row], float | None]:
+    """The row of the unit, and the unit in microseconds; None when it could not be measured."""
     units = [row for _ in range(UNIT_RUNS) for row in attempts.of(UNIT.name, partial(_measured, bench, topic, UNIT))]
     middle = median(row.ours_us for row in units) if units else None
-    shown = sorted(units, key=lambda row: abs(row.ours_us - (middle or 0.0)))[:1]
+    return sorted(units, key=lambda row: abs(row.ours_us - (middle or 0.0)))[:1], middle
+
+
+def floors(bench: Bench, topic: str, attempts: Attempts) -> tuple[list[Row], float | None]:
+    """The rows of the floors, and the unit in microseconds; None when it could not be measured."""
+    shown, middle = unit(bench, topic, attempts)
     others = [row for spec in OTHERS for row in attempts.of(spec.name, partial(_measured, bench, topic, spec))]
     return shown + others, middle
 

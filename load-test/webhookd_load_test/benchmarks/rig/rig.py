@@ -2,7 +2,8 @@
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -15,6 +16,7 @@ from urllib3 import Retry
 from stack.child import Child
 from stack.free_ports import free_ports
 from stack.kafka import KafkaOptions
+from stack.kafka_counters import TopicBytes, topic_bytes
 from stack.service_group import ServiceGroup
 from stack.waiting import until_ready
 from webhookd_load_test import service_commands
@@ -48,6 +50,12 @@ UNAVAILABLE = Retry(
 BROKER = KafkaOptions(heap_mb=1024, warmed_up=True)
 """As a production broker runs: it shares the machine with what is measured."""
 
+GROUPS_WAIT: Mapping[str, str] = {"group.initial.rebalance.delay.ms": "3000"}
+"""Kafka's own value, for what a new group of the classic protocol costs in time; the stack's brokers have 0."""
+
+CALLS_AT_A_TIME = 8
+"""How many calls of the API are made at the same time to register or delete many subscriptions."""
+
 NGINX_COUNT = re.compile(r"^ \d+ \d+ (\d+)", re.MULTILINE)
 
 
@@ -70,6 +78,7 @@ class Rig:
         self._exits = ExitStack()
         self.services: Roots = {}
         """The services' processes."""
+        self._jmx_ports: Sequence[int] = ()
         self._asked_nginx = 0
         self._api = f"127.0.0.1:{free_ports(1)[0]}"
 
@@ -96,6 +105,7 @@ class Rig:
         del undo
         self.kafka: HasAddress = (kafka := services.start_kafka(self._broker))
         self.redis: HasAddress = (redis := services.start_redis())
+        self._jmx_ports = kafka.jmx_ports
         postgres = services.start_postgres()
         self.nginx = services.start_nginx()
         services.wait_ready()
@@ -108,11 +118,21 @@ class Rig:
         return postgres.create_database("load_test")
 
     @contextmanager
-    def pipeline(self, workers: int = 1, threads: int | None = None) -> Iterator[Pipeline]:
-        """Run one ingest and some worker processes; afterwards stop them and empty Redis."""
+    def settings(self, more: Mapping[str, str]) -> Iterator[None]:
+        """Add to the environment of the processes that are started in this context."""
+        before = self.environment
+        self.environment = {**before, **more}
+        try:
+            yield
+        finally:
+            self.environment = before
+
+    @contextmanager
+    def pipeline(self, workers: int = 1, threads: int | None = None, *, ingests: int = 1) -> Iterator[Pipeline]:
+        """Run some ingest and worker processes; afterwards stop them and empty Redis."""
         with ExitStack() as exits:
             exits.callback(self._empty_redis)
-            yield exits.enter_context(Pipeline(self.environment, workers, threads))
+            yield exits.enter_context(Pipeline(self.environment, workers, threads, ingests=ingests))
 
     def _empty_redis(self) -> None:
         with Redis.from_url(self.redis.address) as redis:
@@ -145,6 +165,16 @@ class Rig:
         """Delete a subscription over the API."""
         requests.delete(f"{self._subscriptions}/{id_}", timeout=ASK_TIMEOUT_S).raise_for_status()
 
+    def subscribe_all(self, wanted: Iterable[tuple[str, str, Mapping[str, Any]]]) -> list[str]:
+        """Register many subscriptions, each a URL, a topic and parts, several at a time; returns their ids."""
+        with ThreadPoolExecutor(CALLS_AT_A_TIME) as pool:
+            return list(pool.map(lambda one: self.subscribe(one[0], one[1], **one[2]), wanted))
+
+    def unsubscribe_all(self, ids: Iterable[str]) -> None:
+        """Delete many subscriptions, several at a time."""
+        with ThreadPoolExecutor(CALLS_AT_A_TIME) as pool:
+            list(pool.map(self.unsubscribe, ids))
+
     @contextmanager
     def policy(self, topic: str, **parts: Any) -> Iterator[None]:  # noqa: ANN401 - a JSON document's parts
         """Store a policy that allows, over the API, and delete it at the end."""
@@ -160,6 +190,10 @@ class Rig:
     def create_topics(self, partitions: Mapping[str, int]) -> None:
         """Create topics with these numbers of partitions, and wait until they can be used."""
         create_topics({"bootstrap.servers": self.kafka.address}, partitions)
+
+    def topic_bytes(self, topic: str) -> TopicBytes | None:
+        """The bytes of a topic by the brokers' own counters; None when they serve none. Takes about a second."""
+        return topic_bytes(self._jmx_ports, topic) if self._jmx_ports else None
 
     def nginx_requests(self) -> int:
         """How many requests nginx has received, without those for this count."""

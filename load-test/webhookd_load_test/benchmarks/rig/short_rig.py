@@ -52,8 +52,9 @@ class ShortRig(Rig):
         return url
 
     @contextmanager
-    def pipeline(self, workers: int = 1, threads: int | None = None) -> Iterator[Pipeline]:
-        """The one pipeline, with at least this many workers."""
+    def pipeline(self, workers: int = 1, threads: int | None = None, *, ingests: int = 1) -> Iterator[Pipeline]:
+        """The one pipeline, with at least this many workers and one ingest process."""
+        del ingests
         if self._pipeline is None:
             self.environment = {**self.environment, "WEBHOOKD_REDIS_KEY_PREFIX": self.prefix}
             self._pipeline = self._pipeline_exit.enter_context(Pipeline(self.environment, workers, threads))
