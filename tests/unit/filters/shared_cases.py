@@ -65,7 +65,7 @@ class SharedCases:
             return f"({self._conjunct()} && {self._conjunct()})"
         if kind < 0.35:
             return self.random.choice(("", "!")) + self.random.choice(FIELDS)
-        operators = ("==", "==", "==", "!=", "<", ">=")
+        operators = ("==", "==", "==", "==", "!=", "<", ">=")
         return self._comparison(self.random.choice(operators))
 
     def _comparison(self, operator: str) -> str:
