@@ -14,7 +14,7 @@ from webhookd.flow.filters.shared_decoding import LAYOUT_RECORDS
 from webhookd.flow.filters.shared_filters import SharedFilters
 
 KEYS = 40
-ROUNDS = 20
+ROUNDS = 12
 RECORDS = 25
 
 
@@ -63,7 +63,7 @@ def test_answers_are_those_of_each_matcher(seed: int, settled: bool, whole: bool
                 decided += expected is not None
                 failures += expected is None
                 wanted_before += expected is True
-    assert failures > 50, "no filter failed"
+    assert failures > 20, "no filter failed"
     assert wanted_before > decided // 20, "too few records were wanted"
     assert decided > 10 * failures
 
