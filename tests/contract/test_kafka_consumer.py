@@ -99,6 +99,19 @@ def test_seek_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: Join, topi
         assert member.offsets == list(range(offset, offset + len(member.messages)))
 
 
+def test_pause_outlives_a_seek(join: Join, topic: str) -> None:
+    first, member = Partition(topic, 0), join()
+    member.until_read(10)
+    member.consumer.pause(first)
+    member.messages.clear()
+    member.consumer.seek({first: 4})
+    member.poll_for(QUIET_S)
+    assert member.offsets == []
+    member.consumer.resume(first)
+    member.until_read(6)
+    assert member.offsets == [4, 5, 6, 7, 8, 9]
+
+
 @on_real
 def test_many_partitions_seek_in_one_call(cluster: Cluster, join: Join) -> None:
     topic = cluster.create(4)

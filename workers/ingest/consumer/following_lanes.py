@@ -13,6 +13,7 @@ from webhookd.flow.authorization.topic_matcher import TopicMatcher
 from webhookd.flow.batching.follower import Follower, ReadCounts, may_follow
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Delivery, Lane
+from webhookd.flow.offsets.position import Partition
 from webhookd.flow.policy.policy import TopicPolicies
 from webhookd.flow.subscription import Subscription
 from workers.ingest.consumer.filter_failures import FilterFailures
@@ -69,6 +70,7 @@ class FollowingLanes:
         self._filter_failures = filter_failures
         self._filters = {topic: filters for topic, filters in _filters(owner.subscription) if is_shareable(*filters)}
         self._not_before: dict[str, float] = {}
+        self._paused: set[Partition] = set()
 
     @property
     def all_follow(self) -> bool:
@@ -88,6 +90,7 @@ class FollowingLanes:
                 continue
             if self._reader.follow(self, lane, self._matchers[lane.partition.topic], *filters):
                 self._owner.kafka_consumer.pause(lane.partition)
+                self._paused.add(lane.partition)
 
     def leave(self, lane: Lane) -> bool:
         """End to follow, if the lane does; the own consumer must be moved to the lane's position then."""
@@ -97,6 +100,12 @@ class FollowingLanes:
         self._not_before[lane.name] = self._services.monotonic() + RETURN_S
         self._services.poll_soon(self._owner.subscription.id)
         return True
+
+    def resume_own(self, partition: Partition) -> None:
+        """Let the own consumer fetch again, if it is paused because a lane has followed: a seek does not end that."""
+        if partition in self._paused:
+            self._paused.discard(partition)
+            self._owner.kafka_consumer.resume(partition)
 
     def count(self) -> None:
         """Once a second: count what became of the records of the lanes that follow."""

@@ -167,6 +167,8 @@ class SubscriptionConsumer:
                 lane.awaiting_seek = False
                 if lane.paused:
                     self.kafka_consumer.pause(partition)
+                else:
+                    self.following.resume_own(partition)
         except KafkaException as error:
             self._seek_one_by_one(list(ours.values()), error)
 
@@ -308,8 +310,7 @@ class SubscriptionConsumer:
         """Open a new lane; the one that was open is closed, and its in-flight delivery is ignored."""
         old = self.lane(partition)
         if old is not None:
-            if old.following:
-                self.kafka_consumer.resume(partition)
+            self.following.resume_own(partition)
             self.resume(old)
             self._close_lanes([partition])
         return self.accumulator.open_lane(partition)
