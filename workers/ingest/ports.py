@@ -57,8 +57,8 @@ class DeadLetterSink(Protocol):
 class FollowingSubscription(Protocol):
     """The part of a subscription's consumer that the shared reader calls, on the ingest loop's thread."""
 
-    def records_taken(self, follower: Follower[Delivery]) -> None:
-        """A lane has accepted records, or has dead letters. It may not follow any more: then it continues here."""
+    def records_taken(self, followers: Sequence[Follower[Delivery]]) -> None:
+        """Lanes have accepted records, or have dead letters. One that does not follow any more continues here."""
 
     def lane_dropped(self, lane: Lane) -> None:
         """The reader does not read the lane's partition any more: the lane continues with its own consumer."""

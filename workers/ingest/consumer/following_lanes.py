@@ -119,13 +119,14 @@ class FollowingLanes:
             return self._reader.end_offset(lane.partition)
         return self._owner.kafka_consumer.end_offset(lane.partition)
 
-    def records_taken(self, follower: Follower[Delivery]) -> None:
+    def records_taken(self, followers: Sequence[Follower[Delivery]]) -> None:
         """See FollowingSubscription."""
-        owner, lane = self._owner, follower.lane
-        owner.undeliverable.dead_letter(lane, follower.take_dead_letters())
+        owner = self._owner
+        for follower in followers:
+            owner.undeliverable.dead_letter(follower.lane, follower.take_dead_letters())
+            if not follower.lane.following:
+                self.lane_dropped(follower.lane)
         owner.status_changed = True
-        if not lane.following:
-            self.lane_dropped(lane)
         owner.apply_backpressure()
         owner.request_dispatch()
 

@@ -196,23 +196,23 @@ class SharedReader:
             self._owners.pop(id_, None)
 
     def _take(self, messages: Sequence[Message], now: float) -> None:
+        touched: dict[str, list[Follower[Delivery]]] = {}
         for (topic, number), taken in by_lane(messages, one_topic=False):
             read = self._partitions.get(Partition(topic or "", -1 if number is None else number))
             if read is None:
                 continue
             try:
                 # The stubs allow None where a consumer never returns it.
-                touched = list(read.take(cast("list[Record]", taken), now))
-            except Exception as error:  # noqa: BLE001 - a fault of one record or filter must not end the others' reading
+                for follower in read.take(cast("list[Record]", taken), now):
+                    touched.setdefault(follower.lane.subscription_id, []).append(follower)
+            except Exception as error:  # noqa: BLE001 - a fault of one record must not end the others' reading
                 self._restart(read, error)
-                continue
-            for follower in touched:
-                self._pass_on(follower)
+        for id_, followers in touched.items():
+            self._pass_on(self._owners[id_], followers)
 
-    def _pass_on(self, follower: Follower[Delivery]) -> None:
-        owner = self._owners[follower.lane.subscription_id]
+    def _pass_on(self, owner: FollowingSubscription, followers: Sequence[Follower[Delivery]]) -> None:
         try:
-            owner.records_taken(follower)
+            owner.records_taken(followers)
         except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this subscription only
             owner.reading_failed(error)
 
