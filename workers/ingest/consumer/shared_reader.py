@@ -208,7 +208,9 @@ class SharedReader:
             except Exception as error:  # noqa: BLE001 - a fault of one record must not end the others' reading
                 self._restart(read, error)
         for id_, followers in touched.items():
-            self._pass_on(self._owners[id_], followers)
+            owner = self._owners.get(id_)
+            if owner is not None:  # None: it starts again because of another partition
+                self._pass_on(owner, followers)
 
     def _pass_on(self, owner: FollowingSubscription, followers: Sequence[Follower[Delivery]]) -> None:
         try:
