@@ -4,7 +4,7 @@ Retention removes records that those behind had not got, a topic grows, a topic 
 transactions are aborted. Oracles as in test_shared_topics.py, the lost ranges in the status, and the dead letters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -21,7 +21,7 @@ from tests.chaos.shared_topics import PER_S, SETTINGS, SharedTopics, flapping, t
 from tests.chaos.topic_changes import GROWS, RECREATED, grow, recreate
 from tests.chaos.transactions import Transactions
 from tests.harness.checking_receiver import Behaviour
-from tests.harness.load import Load
+from tests.harness.load import Load, Sent
 
 BEHIND = 4
 FAIL_S = (7.0, 10.0)
@@ -66,16 +66,24 @@ def pass_by(scenario: Scenario, caught_up: Sequence[Watched]) -> Cut:
     """Delete all records up to now, as soon as those that are caught up have got a later one of each partition."""
     pipeline = scenario.site.pipeline
     cut = {(topic, number): end for topic in scenario.topics for number, end in pipeline.ends(topic).items()}
-    assert scenario.site.wait_until(lambda: all(is_past(watched, cut) for watched in caught_up), PATIENCE_S)
+    until = {watched.label: ends_for(watched, scenario.sent(), cut) for watched in caught_up}
+    late = "some that are caught up are not past the ends"
+    assert scenario.site.wait_until(lambda: all(is_past(one, until[one.label]) for one in caught_up), PATIENCE_S), late
     places = [TopicPartition(topic, number, end) for (topic, number), end in cut.items()]
     for deleted in pipeline.admin.delete_records(places).values():
         deleted.result(PATIENCE_S)
     return cut
 
 
-def is_past(watched: Watched, cut: Cut) -> bool:
+def ends_for(watched: Watched, sent: Mapping[int, Sent], cut: Cut) -> Cut:
+    """The ends of the partitions of which it wants records; it shows nothing of the others."""
+    wanted = {(record.topic, record.partition) for record in watched.wanted(sent).values()}
+    return {place: cut[place] for place in wanted}
+
+
+def is_past(watched: Watched, ends: Cut) -> bool:
     last = {(key.topic, key.partition): lane.first[-1].offset for key, lane in watched.receivers[0].lanes().items()}
-    return all(last.get(place, -1) >= end for place, end in cut.items() if place[0] in watched.topics)
+    return all(last.get(place, -1) >= end for place, end in ends.items())
 
 
 def is_explained(scenario: Scenario, watched: Watched, cut: Cut) -> bool:
