@@ -111,7 +111,7 @@ class RetryingHandler:
     def __init__(self) -> None:
         self.received: queue.Queue[int] = queue.Queue()
 
-    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry, *, may_stay: bool) -> None:  # noqa: ARG002
         """Publish a retry in place of the first attempt."""
         for one in refs:
             if one.attempt == 0:

@@ -50,6 +50,7 @@ class LoopLimits:
     """The name to which workers send reports, the commit interval, and how many bytes may wait in memory.
 
     `worker_threads` is assumed until the first worker has a heartbeat. At most `subscriptions` run at a time.
+    `session_idle_s` and `session_deliveries` are those of OpenSessions.
     """
 
     reply: str
@@ -58,3 +59,5 @@ class LoopLimits:
     process_bytes: int
     worker_threads: WorkerThreads
     subscriptions: int
+    session_idle_s: float = 1.0
+    session_deliveries: int = 64
