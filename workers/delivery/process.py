@@ -206,6 +206,15 @@ class WorkerProcess:
         if sender.app is self.app:
             self._load.task_taken(request.delivery_info["routing_key"])
 
+    def _new_sessions(self) -> WorkerSessions:
+        return WorkerSessions(
+            self._edges.coordination,
+            self._worker_id,
+            idle_s=self._settings.session_idle_s,
+            most=lambda: most_sessions(self._threads),
+            monotonic=clock.monotonic,
+        )
+
     def _start_handlers(self) -> "_Handlers":
         settings = self._settings
         limits = send_limits(settings)
@@ -223,13 +232,7 @@ class WorkerProcess:
             listen=self._edges.notifications.run,
             monotonic=clock.monotonic,
         )
-        self._sessions = WorkerSessions(
-            self._edges.coordination,
-            self._worker_id,
-            idle_s=settings.session_idle_s,
-            most=lambda: most_sessions(self._threads),
-            monotonic=clock.monotonic,
-        )
+        self._sessions = self._new_sessions()
         self._exchanges.start()
         self._report_sender.start()
         self._sessions.start()

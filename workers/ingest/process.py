@@ -109,13 +109,7 @@ class IngestProcess:
         self._writer = _database_writer(settings, edges)
         self._in_flight = InFlightDeliveries(_delivery_timeouts(settings), _new_token, random.random)
         self._policies = _policies_in_use(settings)
-        self._publisher = TaskPublisher(
-            app,
-            edges.coordination,
-            on_unknown=self._publish_unknown,
-            on_refused=self._push_refused,
-            may_publish=self._policies.may_publish,
-        )
+        self._publisher = self._new_publisher(app)
         self._dead_letter_publisher = DeadLetterPublisher(
             DeadLetterTopics(self._kafka_connection), clock.monotonic, may_write=lambda: self._policies.copies_allowed
         )
@@ -178,6 +172,15 @@ class IngestProcess:
             self._assignment.leave()
         self._monitor.stop(STOP_S)
         self._service_watch.stop()
+
+    def _new_publisher(self, app: Celery) -> TaskPublisher:
+        return TaskPublisher(
+            app,
+            self._edges.coordination,
+            on_unknown=self._publish_unknown,
+            on_refused=self._push_refused,
+            may_publish=self._policies.may_publish,
+        )
 
     def _new_loop(self) -> IngestLoop:
         return IngestLoop(
