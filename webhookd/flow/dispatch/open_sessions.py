@@ -31,9 +31,10 @@ class OpenSession:
     pushed_at: float
     deliveries: list[Delivery] = field(default_factory=list)
 
-    def add(self, pushed: Sequence[Delivery]) -> None:
-        """Add deliveries; all deliveries of the session have equal parts of its thread."""
+    def add(self, pushed: Sequence[Delivery], now: float) -> None:
+        """Add deliveries that are pushed; all deliveries of the session have equal parts of its thread."""
         self.deliveries += pushed
+        self.pushed_at = now if pushed else self.pushed_at
         share_thread(self.task, self.deliveries)
 
     def drop_ended(self) -> None:

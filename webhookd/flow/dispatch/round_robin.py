@@ -56,7 +56,7 @@ class RoundRobin:
                 found.append(self._ready_of(id_, accumulator, now))
             except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this subscription only
                 failed(id_, error)
-        self._share_tasks(found, session)
+        self._share_tasks(found, session, now)
         return [delivery for _, deliveries in found for delivery in deliveries]
 
     def recount(self, now: float, retrying: int) -> None:
@@ -105,7 +105,7 @@ class RoundRobin:
         share_thread(next(self._tasks), deliveries)
 
     def _share_tasks(
-        self, found: Sequence[tuple[SubscriptionLimit, Sequence[Delivery]]], session: OpenSession | None
+        self, found: Sequence[tuple[SubscriptionLimit, Sequence[Delivery]]], session: OpenSession | None, now: float
     ) -> None:
         """Assign deliveries without a task of their own to one task per queue, with equal parts of its thread."""
         together: defaultdict[str, list[tuple[SubscriptionLimit, Delivery]]] = defaultdict(list)
@@ -116,7 +116,7 @@ class RoundRobin:
         for queue, sharing in together.items():
             deliveries = [delivery for _, delivery in sharing]
             if session is not None and queue == FIRST:
-                session.add(deliveries)
+                session.add(deliveries, now)
             else:
                 self.share_task(deliveries)
             for limit, delivery in sharing:
