@@ -159,7 +159,7 @@ def test_no_push_is_left_behind_by_a_session_that_closes_meanwhile(coordination:
 
     def push_until_refused(session: str) -> list[str]:
         gate.wait(PATIENCE_S)
-        accepted = []
+        accepted: list[str] = []
         while len(accepted) < 500 and pushed(coordination, f"{session}-{len(accepted)}", session=session):
             accepted.append(f"{session}-{len(accepted)}")
         return accepted
@@ -182,7 +182,7 @@ def test_push_of_another_version_does_not_hide_the_others(
 ) -> None:
     opened(redis_coordination)
     with Redis.from_url(redis_url) as client:
-        client.rpush(f"{prefix}pushes:{WORKER}", b"of another version")
+        client.lpush(f"{prefix}pushes:{WORKER}", b"of another version")
     pushed(redis_coordination, "d1")
     assert [taken(redis_coordination), taken(redis_coordination)] == [[], ["d1"]]
 

@@ -143,7 +143,7 @@ class RedisCoordination:
     def take_pushed(self, worker: str, wait_s: float) -> Push | None:
         """Take the next push to a session of this worker; waits up to `wait_s` for one, and returns None without."""
         with self._answering:
-            taken: Any = self._redis.blpop([self._pushes + worker], timeout=wait_s)
+            taken: Any = self._redis.brpop([self._pushes + worker], timeout=wait_s)
         try:
             return decode_push(taken[1]) if taken else None
         except msgspec.DecodeError as error:

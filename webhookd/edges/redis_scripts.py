@@ -2,6 +2,7 @@
 
 from webhookd.edges.redis_permits import PERMIT_FUNCTIONS
 
+# Of Redis' commands they use only those that the ACL in docs/how-to/postgres-and-redis.md has had from the beginning.
 MAKE_CLAIMABLE = """
 local publications = cmsgpack.unpack(ARGV[1])
 for i, publication in ipairs(publications) do
@@ -14,11 +15,12 @@ for i, publication in ipairs(publications) do
     end
   end
 end
-if ARGV[3] == '' or redis.call('EXISTS', KEYS[3]) == 0 then
+local pushes = ARGV[3] ~= '' and redis.call('GET', KEYS[3])
+if not pushes then
   return 0
 end
-redis.call('INCR', KEYS[3])
-redis.call('RPUSH', KEYS[4], ARGV[3])
+redis.call('SET', KEYS[3], pushes + 1, 'KEEPTTL')
+redis.call('LPUSH', KEYS[4], ARGV[3])
 redis.call('EXPIRE', KEYS[4], ARGV[4])
 return 1
 """
