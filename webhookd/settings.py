@@ -206,6 +206,21 @@ class DeliverySettings(Subject):
         le=1 << 20,
         description="How much of a response body is kept. The rest is read and dropped, up to 256 KiB.",
     )
+    session_idle_s: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=3.0,
+        description="How long a task of the queue for first attempts stays open for further deliveries after the last "
+        "one. Ingest pushes them to it instead of publishing tasks, which costs several times as much. A task takes "
+        "deliveries for at most 4 s. Set it for ingest and workers alike; with 0 no task stays open.",
+    )
+    session_deliveries: int = Field(
+        default=64,
+        ge=1,
+        le=10_000,
+        description="How many deliveries of an open task may be in progress. When all open tasks have as many, ingest "
+        "publishes a new task, which any worker may take.",
+    )
     worker_threads: int = Field(
         default=256,
         ge=1,

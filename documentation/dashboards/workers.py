@@ -101,6 +101,15 @@ _DELIVERIES = (
         {"again: {{again}}": "sum by (again) (rate(webhookd_deliveries_published_total[$__rate_interval]))"},
     ),
     series(
+        "Delivery sessions",
+        "Deliveries that were pushed to an open task, without a task of their own; and the tasks that stayed open.",
+        Unit.PER_S,
+        {
+            "deliveries pushed": "sum(rate(webhookd_deliveries_pushed_total[$__rate_interval]))",
+            "sessions opened": "sum(rate(webhookd_sessions_opened_total[$__rate_interval]))",
+        },
+    ),
+    series(
         "Deliveries that left a worker",
         "By the kind of their report, or why there was none.",
         Unit.PER_S,

@@ -20,7 +20,6 @@ from tests.harness.pipeline import until
 from tests.harness.running_worker import BODY, PATIENCE_S, SECRET, WorkerScene, worker_scene
 from tests.harness.subscriptions import ID
 from webhookd import clock
-from webhookd.flow.attempt.attempt_report import ReportKind
 
 END_S = 2.0
 
@@ -67,9 +66,16 @@ def test_flower_shows_tasks_and_workers_while_they_live(scene: WorkerScene) -> N
         until(lambda: bool(flower.read("/api/workers")), "Flower has asked the worker about itself")
         delivery = scene.ingest.publish(7)
         scene.endpoint.requests.get(timeout=PATIENCE_S)
-        until(lambda: shown(flower) == [("webhookd.deliver", "STARTED")], "Flower shows the task")
+        pushed = scene.ingest.publish(1, scene.ingest.wait_for_session(delivery))
+        scene.endpoint.requests.get(timeout=PATIENCE_S)
+        until(lambda: shown(flower) == [("webhookd.deliver", "STARTED")], "Flower shows the session as one task")
+        assert scene.ingest.refused == []
         scene.endpoint.answers.put(OK)
-        scene.ingest.wait_for_report(delivery, ReportKind.FINISHED)
+        scene.endpoint.answers.put(OK)
+        ended: set[str] = set()
+        while len(ended) < 2:
+            ended |= scene.ingest.finished()
+        assert ended == {delivery.id, pushed.id}
         until(lambda: shown(flower) == [("webhookd.deliver", "SUCCESS")], "Flower shows the end of the task")
         assert [task["args"] for task in flower.read("/api/tasks").values()] == [
             f"({ID} {delivery.lanes[0].name} 7 records)"

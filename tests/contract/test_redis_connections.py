@@ -29,7 +29,8 @@ from webhookd.errors import QueueUnavailable
 from webhookd.flow.access.rate_limit import Rate
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.control.change_notification import SubscriptionChanged
-from webhookd.flow.dispatch.coordination import Publication, ReportFlush
+from webhookd.flow.dispatch.coordination import Publication, Push, ReportFlush
+from webhookd.flow.dispatch.delivery_session import SessionClaim
 from webhookd.flow.dispatch.task_message import DeliveryRef, ref_to_wire
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 from webhookd.settings import Settings
@@ -95,6 +96,18 @@ def test_coordination_store_works(settings: Settings) -> None:
     store.close()
 
 
+def test_delivery_sessions_work(settings: Settings) -> None:
+    store = RedisCoordination(address_of(settings), PREFIX)
+    store.make_claimable([Publication(ref("d1"), b"payload")])
+    assert store.claim([ref("d1")], (), SessionClaim("w/1", 60.0, opens=True)) == [b"payload"]
+    push = Push("w/1", [ref("d2")])
+    assert store.make_claimable([Publication(ref("d2"), b"payload")], push)
+    assert store.take_pushed("w", 1.0) == push
+    assert store.claim([ref("d2")], (), SessionClaim("w/1", 60.0, opens=False)) == [b"payload"]
+    assert store.close_session("w/1", 1)
+    store.close()
+
+
 def test_change_notification_arrives(settings: Settings) -> None:
     address = address_of(settings)
     notifier = ChangeNotifier(address, key_prefix=PREFIX)
@@ -111,7 +124,7 @@ class RetryingHandler:
     def __init__(self) -> None:
         self.received: queue.Queue[int] = queue.Queue()
 
-    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry, *, may_stay: bool) -> None:  # noqa: ARG002
         """Publish a retry in place of the first attempt."""
         for one in refs:
             if one.attempt == 0:

@@ -62,7 +62,7 @@ def test_coordination_reconnects_to_the_new_primary(pair: RedisPair, coordinatio
 
 def test_script_and_transaction_reconnect_too(pair: RedisPair, coordination: RedisCoordination) -> None:
     reports = ReportFlush(reports={REPLY: [Report(ReportKind.STALE, "d1", 0)]})
-    calls: list[Callable[[], None]] = [
+    calls: list[Callable[[], object]] = [
         lambda: coordination.make_claimable([Publication(ref("d1"), b"payload")]),
         lambda: coordination.send_reports(reports),
     ]

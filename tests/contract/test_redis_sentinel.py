@@ -114,7 +114,7 @@ class NamingHandler:
     def __init__(self) -> None:
         self.received: queue.Queue[str] = queue.Queue()
 
-    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry, *, may_stay: bool) -> None:  # noqa: ARG002
         """Keep the names."""
         del publish_retry
         for one in refs:

@@ -13,7 +13,8 @@ from webhookd.flow.attempt.secret_mask import SecretMask
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.destination import Destination
-from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication, ReportFlush
+from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication, Push, ReportFlush
+from webhookd.flow.dispatch.delivery_session import SessionClaim
 from webhookd.flow.dispatch.request_quota import PermitRequest
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
@@ -147,20 +148,30 @@ class UnreliableCoordination(MemoryCoordination):
         """Raise from now on."""
         self.unavailable = True
 
-    def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
+    def claim(
+        self,
+        refs: Sequence[DeliveryRef],
+        needed: Sequence[PermitRequest | None] = (),
+        session: SessionClaim | None = None,
+    ) -> list[ClaimAnswer]:
         """As MemoryCoordination; raises while unavailable."""
         self._raise_if_unavailable("claim")
-        return super().claim(refs, needed)
+        return super().claim(refs, needed, session)
 
     def send_reports(self, flush: ReportFlush) -> None:
         """As MemoryCoordination; raises while unavailable."""
         self._raise_if_unavailable("send_reports")
         super().send_reports(flush)
 
-    def make_claimable(self, publications: Sequence[Publication]) -> None:
+    def make_claimable(self, publications: Sequence[Publication], push: Push | None = None) -> bool:
         """As MemoryCoordination; raises while unavailable."""
         self._raise_if_unavailable("make_claimable")
-        super().make_claimable(publications)
+        return super().make_claimable(publications, push)
+
+    def close_session(self, session: str, received: int | None) -> bool:
+        """As MemoryCoordination; raises while unavailable."""
+        self._raise_if_unavailable("close_session")
+        return super().close_session(session, received)
 
     def revoke(self, claim_keys: Sequence[str]) -> None:
         """As MemoryCoordination; raises while unavailable."""

@@ -64,20 +64,38 @@ class IngestStandIn:
         self.lost: list[Delivery] = []
         self._prefix = settings.redis_key_prefix
         self._coordination = RedisCoordination(address_of(settings), settings.redis_key_prefix)
-        self._publisher = TaskPublisher(self.app, self._coordination, on_unknown=self.lost.extend)
+        self.refused: list[Delivery] = []
+        self._publisher = TaskPublisher(
+            self.app,
+            self._coordination,
+            on_unknown=self.lost.extend,
+            on_refused=lambda _session, deliveries: self.refused.extend(deliveries),
+        )
         self._publisher.start()
         self._accumulator = BatchAccumulator(subscribed, {TOPIC: WANTED}, LIMITS, tokens(uuid.uuid4().hex))
         self._numbers = itertools.count()
         self._read_up_to = "0"
 
-    def publish(self, records: int) -> Delivery:
-        """Publish a delivery of so many records, in a lane of its own."""
+    def publish(self, records: int, session: str = "") -> Delivery:
+        """Publish a delivery of so many records, in a lane of its own; or push it to the session if that is open."""
         lane = self._accumulator.open_lane(Partition(TOPIC, next(self._numbers)))
         lane.take([Record(offset, b'"%b"' % BODY) for offset in range(records)], WANTED, 0.0)
         (delivery,) = self._accumulator.ready(1e6)
         delivery.queue = FIRST
-        self._publisher.publish([Outgoing(delivery, delivery.ref("ingest"), alone=False)])
+        self._publisher.publish(
+            [Outgoing(delivery, delivery.ref("ingest"), alone=False, pushed=bool(session))], session
+        )
         return delivery
+
+    def publish_again(self, delivery: Delivery) -> None:
+        """Publish a delivery in a task, under the same id."""
+        self._publisher.publish([Outgoing(delivery, delivery.ref("ingest"), alone=False)])
+
+    def wait_for_session(self, delivery: Delivery) -> str:
+        """The session that a worker has opened with the claim of this delivery."""
+        session = self.wait_for_report(delivery, ReportKind.STARTED).session
+        assert session, "the task does not stay open"
+        return session
 
     def reaches_primary(self) -> bool:
         """Whether Redis takes writes; drops the connections to a server that does not."""

@@ -1,13 +1,14 @@
 """One subscription in one thread with a simulated clock: random records, filters, outcomes, losses and rebalances.
 
-The endpoint also refuses batches as a whole, so that they are divided in the middle of everything else. A model knows
-what became of every record. Each step checks that all records below the watermark were delivered, dropped or
+The endpoint also refuses batches as a whole, so that they are divided in the middle of everything else. Tasks stay open
+as delivery sessions: pushes to them are lost, come late, or go to a dead worker, and Redis loses everything. A model
+knows what became of every record. Each step checks that all records below the watermark were delivered, dropped or
 dead-lettered, and that first deliveries are in order.
 """
 
 import random
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tests.harness.lanes import (
@@ -28,6 +29,8 @@ from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.message import Matching
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.dispatch.delivery import Delivery, Lane
+from webhookd.flow.dispatch.open_sessions import OpenSessions
+from webhookd.flow.dispatch.queue_names import FIRST
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.offsets.position import UNREAD, Partition
 from webhookd.flow.settlement.exhausted_batch import ExhaustedBatch
@@ -53,6 +56,7 @@ class Task:
 
     ref: DeliveryRef
     batches: tuple[Batch, ...]
+    may_stay: bool = False
 
 
 @dataclass(slots=True)
@@ -107,6 +111,11 @@ class World:
         for number in self.topics:
             self.accumulator.open_lane(Partition(TOPIC, number))
         self.queue: deque[Task] = deque()
+        self.sessions = OpenSessions(idle_s=3.0, most=8)
+        self.pushed: dict[str, list[Task]] = {}  # by session, those that Redis holds as open
+        self.dead: set[str] = set()
+        self.claimable: set[str] = set()
+        self.pushes = self.refusals = self.session_count = 0
         self.claimed: set[tuple[str, int]] = set()
         self.taken: dict[str, tuple[set[int], int]] = {}
         self.dead_letters: list[tuple[Lane, DeadLetter]] = []
@@ -120,6 +129,10 @@ class World:
             self._publish(delivery)
         for _ in range(len(self.queue)):
             self._work(self.queue.popleft())
+        for session in list(self.pushed):
+            self._continue(session)
+        if not self.faultless and self.chance.random() < 0.01:
+            self._flush_redis()
         self._sweep()
         if not self.faultless and self.chance.random() < 0.05:
             self._rebalance()
@@ -170,10 +183,53 @@ class World:
                     self.topics[dead_letter.partition.number].done.add(dead_letter.offset)
                 self._apply(self.in_flight.dead_letters_stored(batch.delivery))
 
-    def _publish(self, delivery: Delivery) -> None:
-        self.in_flight.published(delivery, self.now)
+    def _publish(self, delivery: Delivery, *, again: bool = False) -> None:
+        shared = delivery.queue == FIRST and not delivery.own_task
+        session = self.sessions.choose(self.now) if shared and not again else None
+        if session is not None:
+            session.add([delivery], self.now)
+        self.in_flight.published(delivery, self.now, pushed=session is not None)
+        self.claimable.add(delivery.id)
+        task = Task(delivery.ref("ingest"), tuple(delivery.batches), may_stay=shared)
+        if session is not None:
+            if self._push(session.id, task):
+                return
+            self.sessions.forget(session.id)
+            self.in_flight.published(delivery, self.now)
         if self.faultless or self.chance.random() < 0.9:  # or the task is lost on its way
-            self.queue.append(Task(delivery.ref("ingest"), tuple(delivery.batches)))
+            self.queue.append(task)
+
+    def _push(self, session: str, task: Task) -> bool:
+        if session not in self.pushed:
+            self.refusals += 1
+            return False
+        self.pushes += 1
+        if self.faultless or self.chance.random() < 0.95:  # or it is lost on its way
+            self.pushed[session].append(task)
+        return True
+
+    def _continue(self, session: str) -> None:
+        """A session takes what was pushed, or is late; or its worker is killed, and Redis forgets the session later."""
+        if session in self.dead:
+            if self.faultless or self.chance.random() < 0.3:
+                del self.pushed[session]
+            return
+        fault = 1.0 if self.faultless else self.chance.random()
+        if fault < 0.05:
+            self.dead.add(session)
+        if fault < 0.2:
+            return
+        tasks, self.pushed[session] = self.pushed[session], []
+        for task in tasks:
+            self._work(task)
+        if self.chance.random() < 0.2:
+            del self.pushed[session]
+
+    def _flush_redis(self) -> None:
+        self.queue.clear()
+        self.pushed.clear()
+        self.claimed.clear()
+        self.claimable.clear()
 
     def _work(self, task: Task) -> None:
         ref = task.ref
@@ -182,11 +238,16 @@ class World:
         )
         if (ref.id, ref.attempt) in self.claimed:
             return
-        if not current:
+        if not current or ref.id not in self.claimable:
             self._report(Report(ReportKind.STALE, ref.id, ref.attempt))
             return
         self.claimed.add((ref.id, ref.attempt))
-        self._report(Report(ReportKind.STARTED, ref.id, ref.attempt))
+        session = ""
+        if task.may_stay and self.chance.random() < 0.7:
+            self.session_count += 1
+            session = f"worker/{self.session_count}"
+            self.pushed[session] = []
+        self._report(Report(ReportKind.STARTED, ref.id, ref.attempt, session=session))
         self._send(task)
 
     def _send(self, task: Task) -> None:
@@ -238,7 +299,12 @@ class World:
             topic.done.add(offset)
 
     def _report(self, report: Report) -> None:
+        if report.session and any(lane.delivery and lane.delivery.id == report.delivery for lane in self._lanes()):
+            self.sessions.started(report.session, self.in_flight[report.delivery], self.now)
         self._apply(self.in_flight.apply(report, self.now))
+
+    def _lanes(self) -> Iterable[Lane]:
+        return self.accumulator.lanes.values()
 
     def _apply(self, effect: ReportEffect) -> None:
         for lane, offset in effect.reread:
@@ -249,8 +315,9 @@ class World:
 
     def _sweep(self) -> None:
         unclaimed, lost = self.in_flight.overdue(self.now)
+        self.sessions.unclaimed(unclaimed)
         for delivery in unclaimed:
-            self._publish(delivery)
+            self._publish(delivery, again=True)
         for delivery in lost:
             self._apply(self.in_flight.worker_lost(delivery, self.now))
         due_probes(self.accumulator.lanes.values(), self.now)

@@ -38,7 +38,7 @@ class FailingHandler:
     def __init__(self) -> None:
         self.deliveries = 0
 
-    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry, *, may_stay: bool) -> None:  # noqa: ARG002
         self.deliveries += len(refs)
         for one in refs:
             publish_retry(ref(one.id, attempt=one.attempt + 1), WAIT_S)

@@ -5,7 +5,7 @@ of worker and ingest, and keeps the tasks that the worker publishes. Another del
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -61,6 +61,10 @@ class Worker:
     def templates(self, refs: list[DeliveryRef]) -> list[TemplateResult]:
         """One template for all."""
         return [self._template for _ in refs]
+
+    def in_memory(self, refs: Sequence[DeliveryRef]) -> bool:
+        """It has one for each."""
+        return bool(refs)
 
     def submit(self, sender: DeliverySender) -> None:
         """Send at once; the endpoint acknowledges, unless there is another answer for it."""

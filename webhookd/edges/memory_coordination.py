@@ -15,10 +15,12 @@ from webhookd.flow.dispatch.coordination import (
     ClaimAnswer,
     ClaimDenied,
     Publication,
+    Push,
     ReportFlush,
     payload_key,
     subscription_of,
 )
+from webhookd.flow.dispatch.delivery_session import SessionClaim, worker_of
 from webhookd.flow.dispatch.request_quota import NotNow, PermitRequest, Permitted
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHeartbeat
@@ -34,31 +36,61 @@ class MemoryCoordination:
         self._claims: dict[str, tuple[str, str, int]] = {}
         self._payloads: dict[str, bytes] = {}
         self._streams: defaultdict[str, deque[tuple[int, list[Report]]]] = defaultdict(deque)
+        self._sessions: dict[str, tuple[int, float]] = {}
+        self._pushes: defaultdict[str, deque[Push]] = defaultdict(deque)
         self._sequence = 0
         self._permits = MemoryPermits(clock.monotonic)
 
-    def make_claimable(self, publications: Sequence[Publication]) -> None:
-        """Make deliveries claimable. Repeating it for a delivery keeps an existing claim."""
+    def make_claimable(self, publications: Sequence[Publication], push: Push | None = None) -> bool:
+        """Make deliveries claimable. Repeating it for a delivery keeps an existing claim.
+
+        In the same step push some of them to a session. Returns whether they were pushed: whether the session is open.
+        """
         with self._changed:
             for publication in publications:
                 ref = publication.ref
                 self._payloads[payload_key(ref.id, ref.attempt)] = publication.payload
                 self._set_claim_keys(ref)
+            return push is not None and self._push(push)
 
-    def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
-        """Claim the deliveries of one task, all of one ingest process, and report to it which ones started.
+    def take_pushed(self, worker: str, wait_s: float) -> Push | None:
+        """Take the next push to a session of this worker; waits up to `wait_s` for one, and returns None without."""
+        with self._changed:
+            pushes = self._pushes[worker]
+            self._changed.wait_for(lambda: bool(pushes), wait_s)
+            return pushes.popleft() if pushes else None
 
-        `needed` has the permit that each delivery needs; a delivery that cannot get it is not claimed.
+    def close_session(self, session: str, received: int | None) -> bool:
+        """Close a session, unless more was pushed to it than `received` (None: in any case); returns whether it did."""
+        with self._changed:
+            pushed = self._session_pushes(session)
+            if None not in {pushed, received} and pushed != received:
+                return False
+            self._sessions.pop(session, None)
+            return True
+
+    def claim(
+        self,
+        refs: Sequence[DeliveryRef],
+        needed: Sequence[PermitRequest | None] = (),
+        session: SessionClaim | None = None,
+    ) -> list[ClaimAnswer]:
+        """Claim deliveries of one task, all of one ingest process, and report to it which ones started.
+
+        `needed` has the permit that each delivery needs; a delivery that cannot get it is not claimed. If one is
+        claimed, the `session` is opened or renewed.
         """
         needed = needed or [None] * len(refs)
         with self._changed:
             answers = [self._claim(ref, request) for ref, request in zip(refs, needed, strict=True)]
+            opened = session.id if session and session.opens else ""
             started = [
-                Report(ReportKind.STARTED, ref.id, ref.attempt)
+                Report(ReportKind.STARTED, ref.id, ref.attempt, session=opened)
                 for ref, answer in zip(refs, answers, strict=True)
                 if not isinstance(answer, ClaimDenied | NotNow)
             ]
             if started:
+                self._renew(session)
                 self._append(refs[0].reply_to, started)
             return answers
 
@@ -138,6 +170,25 @@ class MemoryCoordination:
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
+
+    def _session_pushes(self, session: str) -> int | None:
+        """How many pushes there were to a session; None if it is not open."""
+        pushes, expires_at = self._sessions.get(session, (0, 0.0))
+        return pushes if clock.monotonic() < expires_at else None
+
+    def _push(self, push: Push) -> bool:
+        pushes = self._session_pushes(push.session)
+        if pushes is None:
+            return False
+        self._sessions[push.session] = pushes + 1, self._sessions[push.session][1]
+        self._pushes[worker_of(push.session)].append(push)
+        self._changed.notify_all()
+        return True
+
+    def _renew(self, session: SessionClaim | None) -> None:
+        if session is not None and (session.opens or self._session_pushes(session.id) is not None):
+            pushes = 0 if session.opens else self._sessions[session.id][0]
+            self._sessions[session.id] = pushes, clock.monotonic() + session.ttl_s
 
     def _holds(self, ref: DeliveryRef) -> bool:
         held = (self._claims.get(key, ("", "", 0))[:2] for key in ref.claim_keys())

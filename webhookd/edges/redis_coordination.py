@@ -27,10 +27,14 @@ from webhookd.flow.dispatch.coordination import (
     ClaimAnswer,
     ClaimDenied,
     Publication,
+    Push,
     ReportFlush,
+    decode_push,
+    encode_push,
     payload_key,
     subscription_of,
 )
+from webhookd.flow.dispatch.delivery_session import SessionClaim, worker_of
 from webhookd.flow.dispatch.queue_names import QUEUES
 from webhookd.flow.dispatch.request_quota import PermitRequest, Permitted
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -41,6 +45,9 @@ _log = logs.get(__name__)
 
 PAYLOAD_TTL_S = 9000
 """Longer than the longest retry countdown (1 h) plus a redelivery after Celery's visibility timeout."""
+
+PUSH_TTL_S = 60
+"""A list of pushes that nobody takes expires: its worker is dead, and ingest publishes the deliveries as tasks."""
 
 COPIED_BYTES = 6000
 """Longer arguments are sent without copying. hiredis would pack them into one command and copy megabytes twice, which
@@ -95,6 +102,8 @@ class RedisCoordination:
         self._reports = f"{prefix}reports:"
         self._buckets = f"{prefix}pace:"
         self._permits = f"{prefix}permits:"
+        self._sessions = f"{prefix}session:"
+        self._pushes = f"{prefix}pushes:"
         self._workers = f"{prefix}workers"
         self._writable = f"{prefix}{WRITABLE}"
         # kombu keeps a queue without priorities in a list, under its `global_keyprefix` and the queue's name.
@@ -102,26 +111,63 @@ class RedisCoordination:
         self._silence_ms = round(worker_silence_s * 1000)
         self._make_claimable = self._redis.register_script(redis_scripts.MAKE_CLAIMABLE)
         self._claim = self._redis.register_script(redis_scripts.CLAIM)
+        self._close_session = self._redis.register_script(redis_scripts.CLOSE_SESSION)
         self._revoke_others = self._redis.register_script(redis_scripts.REVOKE_OTHERS)
         self._give_back = self._redis.register_script(GIVE_BACK)
         self._write_heartbeat = self._redis.register_script(redis_scripts.WRITE_HEARTBEAT)
         self._live_workers = self._redis.register_script(redis_scripts.LIVE_WORKERS)
 
     @measured(REDIS, "make_claimable")
-    def make_claimable(self, publications: Sequence[Publication]) -> None:
-        """Make deliveries claimable. Repeating it for a delivery keeps an existing claim."""
+    def make_claimable(self, publications: Sequence[Publication], push: Push | None = None) -> bool:
+        """Make deliveries claimable. Repeating it for a delivery keeps an existing claim.
+
+        In the same step push some of them to a session. Returns whether they were pushed: whether the session is open.
+        """
+        session = push.session if push else ""
         with self._answering:
             index = [[p.ref.id, payload_key(p.ref.id, p.ref.attempt), *_lanes(p.ref)] for p in publications]
             payloads = [publication.payload for publication in publications]
-            self._make_claimable(
-                keys=[self._claims, self._payloads], args=[msgspec.msgpack.encode(index), PAYLOAD_TTL_S, *payloads]
+            pushed = self._make_claimable(
+                keys=[self._claims, self._payloads, self._sessions + session, self._pushes + worker_of(session)],
+                args=[
+                    msgspec.msgpack.encode(index),
+                    PAYLOAD_TTL_S,
+                    encode_push(push) if push else b"",
+                    PUSH_TTL_S,
+                    *payloads,
+                ],
             )
+            return bool(pushed)
+
+    @measured(REDIS, "take_pushed", waits=True)
+    def take_pushed(self, worker: str, wait_s: float) -> Push | None:
+        """Take the next push to a session of this worker; waits up to `wait_s` for one, and returns None without."""
+        with self._answering:
+            taken: Any = self._redis.brpop([self._pushes + worker], timeout=wait_s)
+        try:
+            return decode_push(taken[1]) if taken else None
+        except msgspec.DecodeError as error:
+            _log.warning("push_unreadable", detail=str(error))
+            return None
+
+    @measured(REDIS, "close_session")
+    def close_session(self, session: str, received: int | None) -> bool:
+        """Close a session, unless more was pushed to it than `received` (None: in any case); returns whether it did."""
+        with self._answering:
+            number = "" if received is None else received
+            return bool(self._close_session(keys=[self._sessions + session], args=[number]))
 
     @measured(REDIS, "claim")
-    def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
-        """Claim the deliveries of one task, all of one ingest process, and report to it which ones started.
+    def claim(
+        self,
+        refs: Sequence[DeliveryRef],
+        needed: Sequence[PermitRequest | None] = (),
+        session: SessionClaim | None = None,
+    ) -> list[ClaimAnswer]:
+        """Claim deliveries of one task, all of one ingest process, and report to it which ones started.
 
-        `needed` has the permit that each delivery needs; a delivery that cannot get it is not claimed.
+        `needed` has the permit that each delivery needs; a delivery that cannot get it is not claimed. If one is
+        claimed, the `session` is opened or renewed.
         """
         needed = needed or [None] * len(refs)
         with self._answering:
@@ -136,8 +182,9 @@ class RedisCoordination:
                     self._reports + refs[0].reply_to,
                     self._buckets,
                     self._permits,
+                    self._sessions + (session.id if session else ""),
                 ],
-                args=[msgspec.msgpack.encode(index), STREAM_LENGTH, STREAM_TTL_S],
+                args=[msgspec.msgpack.encode(index), STREAM_LENGTH, STREAM_TTL_S, *_session_arguments(session)],
             )
             return [_verdict(answer, ref, request) for answer, ref, request in zip(answers, refs, needed, strict=True)]
 
@@ -287,6 +334,12 @@ def _encoded(argument: str | bytes | float) -> bytes:
     return argument if isinstance(argument, bytes) else str(argument).encode()
 
 
+def _session_arguments(session: SessionClaim | None) -> tuple[int, str, str]:
+    if session is None:
+        return 0, "", ""
+    return round(session.ttl_s * 1000), "open" if session.opens else "renew", session.id
+
+
 def _lanes(ref: DeliveryRef) -> list[tuple[str, str]]:
     return list(zip(ref.claim_keys(), ref.lanes.values(), strict=True))
 
@@ -321,7 +374,8 @@ def _decode(fields: dict[bytes, bytes]) -> list[Report]:
     try:
         if b"s" in fields:
             started = _granted.decode(fields[b"s"])
-            return [Report(ReportKind.STARTED, delivery, attempt) for delivery, attempt in started]
+            session = fields.get(b"o", b"").decode()
+            return [Report(ReportKind.STARTED, delivery, attempt, session=session) for delivery, attempt in started]
         return decode(fields[b"r"])
     except (KeyError, msgspec.DecodeError) as error:
         _log.warning("report_unreadable", detail=str(error))

@@ -2,10 +2,11 @@
 
 from webhookd.edges.redis_permits import PERMIT_FUNCTIONS
 
+# Of Redis' commands they use only those that the ACL in docs/how-to/postgres-and-redis.md has had from the beginning.
 MAKE_CLAIMABLE = """
 local publications = cmsgpack.unpack(ARGV[1])
 for i, publication in ipairs(publications) do
-  redis.call('SET', KEYS[2] .. publication[2], ARGV[2 + i], 'EX', ARGV[2])
+  redis.call('SET', KEYS[2] .. publication[2], ARGV[4 + i], 'EX', ARGV[2])
   for j = 3, #publication do
     local claim_key, prefix = publication[j][1], publication[j][2] .. '|' .. publication[1] .. '|'
     local current = redis.call('HGET', KEYS[1], claim_key)
@@ -14,6 +15,22 @@ for i, publication in ipairs(publications) do
     end
   end
 end
+local pushes = ARGV[3] ~= '' and redis.call('GET', KEYS[3])
+if not pushes then
+  return 0
+end
+redis.call('SET', KEYS[3], pushes + 1, 'KEEPTTL')
+redis.call('LPUSH', KEYS[4], ARGV[3])
+redis.call('EXPIRE', KEYS[4], ARGV[4])
+return 1
+"""
+
+CLOSE_SESSION = """
+local pushed = redis.call('GET', KEYS[1])
+if pushed and ARGV[1] ~= '' and pushed ~= ARGV[1] then
+  return 0
+end
+redis.call('DEL', KEYS[1])
 return 1
 """
 
@@ -55,7 +72,15 @@ for i, claim in ipairs(claims) do
   end
 end
 if #granted > 0 then
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 's', cmsgpack.pack(granted))
+  if ARGV[5] == 'open' then
+    redis.call('SET', KEYS[6], 0, 'PX', ARGV[4])
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 's', cmsgpack.pack(granted), 'o', ARGV[6])
+  else
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 's', cmsgpack.pack(granted))
+    if ARGV[5] == 'renew' then
+      redis.call('PEXPIRE', KEYS[6], ARGV[4])
+    end
+  end
   redis.call('EXPIRE', KEYS[3], ARGV[3])
 end
 return answers

@@ -4,6 +4,7 @@
             report sender, exchange loop,     then, or with the first task if that comes sooner
             change watch, task handler
     stop    heartbeat                         removed: ingest no longer counts this worker's threads
+            delivery sessions                 closed at once, so that nothing is pushed to them any more
             senders                           end after their current request; unsent batches go back to their lanes
             exchange loop                     within the budget; requests that are open then are aborted: their
                                               results are unknown, and they are sent again
@@ -52,11 +53,15 @@ from workers.delivery.tasks import register, register_verification
 from workers.delivery.verification_handler import VerificationHandler
 from workers.delivery.worker_load import WorkerLoad
 from workers.delivery.worker_samples import WorkerSamples
+from workers.delivery.worker_sessions import WorkerSessions, most_sessions
 from workers.edges import Edges
 
 LAST_REPORTS_S = 5.0
 """How long sending the last reports may take after the budget is used up. Reports that are not sent by then are lost,
 and ingest sends their deliveries again when the lease has run out."""
+
+CLOSE_SESSIONS_S = 1.0
+"""How long closing the delivery sessions may take; Redis forgets one that is not closed soon."""
 
 REMOVE_HEARTBEAT_S = 1.0
 """How long removing the heartbeat may take after that; a heartbeat that is not removed expires after 10 s."""
@@ -87,6 +92,8 @@ class WorkerProcess:
         if metrics is not None and self._tally is not None:
             metrics.add_source(self._tally.samples)
         self._heartbeat: Heartbeat | None = None
+        self._sessions: WorkerSessions | None = None
+        self._threads = settings.worker_threads
         self._change_watch: ChangeWatch | None = None
         self._cache = SubscriptionCache(
             edges.database,
@@ -131,12 +138,13 @@ class WorkerProcess:
             errors=self._errors,
             stuck=stuck,
         )
+        self._threads = threads
         self._heartbeat.start()
         # So that a worker that cannot read the database says so before its first task. Reading may block for seconds,
         # and this thread must react to signals.
         Thread(target=self.handler, name="start", daemon=True).start()
 
-    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry, *, may_stay: bool = False) -> None:
         """Pass one task to the task handler, and count it as load.
 
         Raises Celery's Reject when the process is stopping: the task goes back to its queue. If it was claimed here,
@@ -146,7 +154,10 @@ class WorkerProcess:
             raise Reject("the worker is stopping", requeue=True)
         self._load.task_started()
         try:
-            self.handler().deliver(refs, publish_retry)
+            handler = self.handler()
+            if self._sessions is not None and self._load.busy >= self._threads:
+                self._sessions.close_all()  # other tasks may wait for the threads
+            handler.deliver(refs, publish_retry, self._sessions if may_stay else None)
         finally:
             self._load.task_ended()
 
@@ -175,6 +186,8 @@ class WorkerProcess:
         self._stopping = True
         if self._heartbeat is not None:
             self._heartbeat.stop()
+        if self._sessions is not None:
+            self._sessions.stop(CLOSE_SESSIONS_S)
         with self._lock:
             if self._report_sender is not None and self._change_watch is not None:
                 self._report_sender.stop_senders()
@@ -193,6 +206,15 @@ class WorkerProcess:
         if sender.app is self.app:
             self._load.task_taken(request.delivery_info["routing_key"])
 
+    def _new_sessions(self) -> WorkerSessions:
+        return WorkerSessions(
+            self._edges.coordination,
+            self._worker_id,
+            idle_s=self._settings.session_idle_s,
+            most=lambda: most_sessions(self._threads),
+            monotonic=clock.monotonic,
+        )
+
     def _start_handlers(self) -> "_Handlers":
         settings = self._settings
         limits = send_limits(settings)
@@ -210,8 +232,10 @@ class WorkerProcess:
             listen=self._edges.notifications.run,
             monotonic=clock.monotonic,
         )
+        self._sessions = self._new_sessions()
         self._exchanges.start()
         self._report_sender.start()
+        self._sessions.start()
         self._exchanges.every(OFFLINE_CHECK_S, self._change_watch.end_deliveries_while_offline)
         self._change_watch.start()  # it reads once before the first task is worked on
         clocks = Clocks(monotonic=clock.monotonic, wall=clock.wall_clock, chance=random.random)

@@ -136,6 +136,12 @@ class SubscriptionCache:
             return [error if ref.subscription in wanted else self._result(ref, known) for ref in refs]
         return [self._result(ref, known) for ref in refs]
 
+    def in_memory(self, refs: Sequence[DeliveryRef]) -> bool:
+        """Whether `templates` would return without reading the database."""
+        return all(
+            _version(self._templates.get(ref.subscription)) >= ref.version or self._outdated(ref) for ref in refs
+        )
+
     def _result(
         self, ref: DeliveryRef, known: Mapping[str, RequestTemplate | None]
     ) -> RequestTemplate | UnusableSubscription | None:

@@ -13,21 +13,25 @@ The order of steps, and the effect of a crash after each of them:
     5. publish the retry   likewise, if the retry is lost
     6. acknowledge the     a second copy of the task finds the delivery claimed and does nothing
        task
+
+A task that may stay open takes further deliveries before step 6 (flow/dispatch/delivery_session.py). For these the
+steps are the same. What ingest pushes to a worker that has died is not claimed, and ingest publishes it as a task.
 """
 
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
+from functools import partial
 from typing import Protocol
 
 import msgspec
 
 from webhookd import logs
-from webhookd.errors import SecretsUnreadable, StoreUnavailable, UnusableSubscription
+from webhookd.errors import QueueUnavailable, SecretsUnreadable, StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import decode_batches
 from webhookd.flow.batching.trace_headers import trace_id_of
 from webhookd.flow.dispatch.coordination import ClaimAnswer, ClaimDenied
+from webhookd.flow.dispatch.delivery_session import SessionClaim
 from webhookd.flow.dispatch.request_quota import (
     HORIZON_S,
     RETRY_HORIZON_S,
@@ -43,6 +47,8 @@ from workers.delivery.delivery_observers import DeliveryObservers
 from workers.delivery.delivery_sender import DeliverySender, Pacing, RequestTemplate, TemplateResult
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.send_limits import Clocks, SendLimits
+from workers.delivery.task_run import Again, Entry, TaskRun
+from workers.delivery.worker_sessions import SessionRun, WorkerSessions, session_opened
 
 SPREAD = 0.25
 """The waits of deliveries whose quota is used up are made longer by a random part of this."""
@@ -58,9 +64,6 @@ _log = logs.get(__name__)
 PublishRetry = Callable[[DeliveryRef, float], None]
 """Publishes one delivery with a countdown in seconds: retries in the queue for retries, others in their own queue."""
 
-Ended = SimpleQueue[DeliverySender | None]
-"""One entry for each delivery that has ended: its sender if the report reached ingest, else None."""
-
 
 class RequestTemplates(Protocol):
     """The cache of request templates."""
@@ -69,10 +72,22 @@ class RequestTemplates(Protocol):
         """Return what there is for each delivery."""
 
 
+class TemplateCache(RequestTemplates, Protocol):
+    """The cache, with what the task handler needs to know before it may block."""
+
+    def in_memory(self, refs: Sequence[DeliveryRef]) -> bool:
+        """Whether `templates` would return without reading the database."""
+
+
 class Claims(Protocol):
     """The part of the coordination store with which deliveries are claimed."""
 
-    def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
+    def claim(
+        self,
+        refs: Sequence[DeliveryRef],
+        needed: Sequence[PermitRequest | None] = (),
+        session: SessionClaim | None = None,
+    ) -> list[ClaimAnswer]:
         """Return the payload of each delivery, or why it is not claimed. Raises QueueUnavailable."""
 
 
@@ -101,7 +116,7 @@ class TaskHandler:
         self,
         *,
         switch: Switch,
-        cache: RequestTemplates,
+        cache: TemplateCache,
         claims: Claims,
         exchanges: Exchanges,
         report_sender: ReportSender,
@@ -118,31 +133,86 @@ class TaskHandler:
         self._limits = limits
         self._clocks = clocks
 
-    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
+    def deliver(
+        self, refs: list[DeliveryRef], publish_retry: PublishRetry, sessions: WorkerSessions | None = None
+    ) -> None:
         """Send the deliveries of one task; blocks until each is reported or given up.
 
-        Raises StoreUnavailable (when no template can be read) and QueueUnavailable, both before anything is claimed.
+        With `sessions` it opens one, and takes further deliveries while that is open. Raises StoreUnavailable (when no
+        template can be read) and QueueUnavailable, both before anything is claimed.
         """
+        run = TaskRun()
+        added = sessions.add(run, self._begin_pushed) if sessions is not None else None
+        if sessions is None or added is None:
+            self._begin(refs, run, publish_retry, None)
+        else:
+            self._deliver_in_session(refs, publish_retry, sessions, added)
+        while not run.finished:
+            entries = run.take(self._limits.lost_after_s)
+            if not entries:  # a sender that never ends, by a bug, must not block the thread
+                _log.error("delivery_sender_lost", code="delivery_sender_lost")
+                return
+            self._handle(entries, publish_retry)
+
+    def _deliver_in_session(
+        self, refs: list[DeliveryRef], publish_retry: PublishRetry, sessions: WorkerSessions, one: SessionRun
+    ) -> None:
+        """Work on what has ended until the session is closed; another thread begins what is pushed to it."""
+        try:
+            if self._begin(refs, one.run, publish_retry, one.session.claim(opens=True)):
+                session_opened(one)
+                while (wait_s := sessions.close_when_due(one)) is not None:
+                    self._handle(one.run.take(wait_s), publish_retry)
+        finally:
+            sessions.remove(one)
+
+    def _handle(self, entries: Sequence[Entry], publish_retry: PublishRetry) -> None:
+        for entry in entries:
+            if isinstance(entry, Again):
+                publish_retry(entry.ref, entry.wait_s)
+            elif callable(entry):
+                entry()
+            elif entry is not None:
+                self._observers.log.ended(entry, trace_id_of(entry.ref.traceparent))
+                if isinstance(entry.verdict, RetryAt):
+                    publish_retry(_next_attempt(entry), entry.verdict.wait_s)
+
+    def _begin_pushed(self, one: SessionRun, refs: Sequence[DeliveryRef]) -> None:
+        """Begin deliveries that were pushed to a session; called by the thread that has taken them from the store."""
+        if self._cache.in_memory(refs):
+            self._begin_pushed_now(one, refs)
+        else:
+            one.run.call(partial(self._begin_pushed_now, one, refs))
+
+    def _begin_pushed_now(self, one: SessionRun, refs: Sequence[DeliveryRef]) -> None:
+        try:
+            self._begin(list(refs), one.run, one.run.publish_again, one.session.claim())
+        except StoreUnavailable as error:
+            ids = [ref.id for ref in refs]
+            _log.warning("deliveries_delayed", code=error.code, detail=error.detail, deliveries=ids)
+            for ref in refs:
+                one.run.publish_again(ref, BACK_OFF_S)
+        except QueueUnavailable as error:  # ingest publishes as tasks what is not claimed
+            _log.warning("push_not_claimed", code=error.code, detail=error.detail, deliveries=[ref.id for ref in refs])
+
+    def _begin(
+        self, refs: list[DeliveryRef], run: TaskRun, publish_again: PublishRetry, session: SessionClaim | None
+    ) -> bool:
+        """Look up, claim and submit deliveries, and report those that are not sent; returns whether any was claimed."""
         templates: list[TemplateResult] = [None] * len(refs) if self._switch.offline else self._cache.templates(refs)
         found = list(zip(refs, templates, strict=True))
         sendable = [(ref, template) for ref, template in found if isinstance(template, RequestTemplate)]
         # This comes before the claims: if publishing fails, the whole task goes back to its queue unclaimed.
-        _publish_unread_again(found, publish_retry)
-        ended: Ended = SimpleQueue()
-        waiting = self._report_stale([ref for ref, template in found if template is None], ended)
-        waiting += self._report_unable(found, ended)
-        if sendable:
-            claimed_at = self._clocks.monotonic()
-            answers = self._claims.claim([ref for ref, _ in sendable], self._needed(sendable))
-            waiting += self._submit(sendable, answers, claimed_at, ended)
-            self._publish_later(sendable, answers, publish_retry)
-        for _ in range(waiting):
-            sender = self._next(ended)
-            if sender is None:
-                continue
-            self._observers.log.ended(sender, trace_id_of(sender.ref.traceparent))
-            if isinstance(sender.verdict, RetryAt):
-                publish_retry(_next_attempt(sender), sender.verdict.wait_s)
+        _publish_unread_again(found, publish_again)
+        self._report_stale([ref for ref, template in found if template is None], run)
+        self._report_unable(found, run)
+        if not sendable:
+            return False
+        claimed_at = self._clocks.monotonic()
+        answers = self._claims.claim([ref for ref, _ in sendable], self._needed(sendable), session)
+        submitted = self._submit(sendable, answers, claimed_at, run)
+        self._publish_later(sendable, answers, publish_again)
+        return submitted
 
     def _needed(self, sendable: list[tuple[DeliveryRef, RequestTemplate]]) -> Sequence[PermitRequest | None]:
         """The permit that each delivery needs; empty if none needs one. It lasts as long as the lease may."""
@@ -183,54 +253,45 @@ class TaskHandler:
             unreported_s = 0.0
         return msgspec.structs.replace(ref, unreported_s=unreported_s)
 
-    def _next(self, ended: Ended) -> DeliverySender | None:
-        """Return the next sender that has ended; a sender that never ends, by a bug, must not block the thread."""
-        try:
-            return ended.get(timeout=self._limits.lost_after_s)
-        except Empty:
-            _log.error("delivery_sender_lost", code="delivery_sender_lost")
-            return None
-
-    def _report_stale(self, refs: list[DeliveryRef], ended: Ended) -> int:
-        """Report these deliveries as stale instead of sending them. Returns how many there are."""
+    def _report_stale(self, refs: list[DeliveryRef], run: TaskRun) -> None:
+        """Report these deliveries as stale instead of sending them."""
         for ref in refs:
             _log.info("delivery_stale", delivery=ref.id, subscription=ref.subscription, lanes=[*ref.lanes])
-        return self._report_unsent(refs, ReportKind.STALE, ended)
+            self._report_unsent(ref, ReportKind.STALE, run)
 
-    def _report_unable(self, found: Sequence[tuple[DeliveryRef, TemplateResult]], ended: Ended) -> int:
-        """Report the deliveries whose subscriptions this worker cannot use. Returns how many there are."""
-        unable = [(ref, error) for ref, error in found if isinstance(error, UnusableSubscription)]
-        for ref, error in unable:
-            kind = ReportKind.UNREADABLE if isinstance(error, SecretsUnreadable) else ReportKind.UNUSABLE
-            self._report_unsent([ref], kind, ended, error.detail if kind is ReportKind.UNUSABLE else "")
-        return len(unable)
+    def _report_unable(self, found: Sequence[tuple[DeliveryRef, TemplateResult]], run: TaskRun) -> None:
+        """Report the deliveries whose subscriptions this worker cannot use."""
+        for ref, error in found:
+            if isinstance(error, UnusableSubscription):
+                kind = ReportKind.UNREADABLE if isinstance(error, SecretsUnreadable) else ReportKind.UNUSABLE
+                self._report_unsent(ref, kind, run, error.detail if kind is ReportKind.UNUSABLE else "")
 
-    def _report_unsent(self, refs: list[DeliveryRef], kind: ReportKind, ended: Ended, detail: str = "") -> int:
-        """Report that these deliveries are not sent, and why. Returns how many there are."""
-        for ref in refs:
-            report = Report(kind, ref.id, ref.attempt, detail=detail)
-            self._report_sender.send_final(ref, report, lambda _reached: ended.put(None))
-        return len(refs)
+    def _report_unsent(self, ref: DeliveryRef, kind: ReportKind, run: TaskRun, detail: str = "") -> None:
+        """Report that a delivery is not sent, and why."""
+        run.expect()
+        report = Report(kind, ref.id, ref.attempt, detail=detail)
+        self._report_sender.send_final(ref, report, lambda _reached: run.ended(None))
 
     def _submit(
         self,
         sendable: list[tuple[DeliveryRef, RequestTemplate]],
         answers: list[ClaimAnswer],
         claimed_at: float,
-        ended: Ended,
-    ) -> int:
-        """Send what was claimed, and report what was stale. Returns how many entries `ended` will get."""
+        run: TaskRun,
+    ) -> bool:
+        """Send what was claimed, and report what was stale. Returns whether anything was claimed."""
         stale = []
-        submitted = 0
+        claimed = False
         for (ref, template), answer in zip(sendable, answers, strict=True):
             if answer is ClaimDenied.STALE:
                 stale.append(ref)
             elif answer is ClaimDenied.TAKEN:
                 _log.debug("delivery_taken", delivery=ref.id, subscription=ref.subscription)
             elif not isinstance(answer, ClaimDenied | NotNow):
-                self._send(ref, template, answer, claimed_at, ended)
-                submitted += 1
-        return submitted + self._report_stale(stale, ended)
+                self._send(ref, template, answer, claimed_at, run)
+                claimed = True
+        self._report_stale(stale, run)
+        return claimed
 
     def _send(
         self,
@@ -238,10 +299,10 @@ class TaskHandler:
         template: RequestTemplate,
         claimed: bytes | Permitted,
         claimed_at: float,
-        ended: Ended,
+        run: TaskRun,
     ) -> None:
         def sent(reached: bool) -> None:  # noqa: FBT001 - the report sender's callback has one flag
-            ended.put(sender if reached else None)
+            run.ended(sender if reached else None)
 
         payload, pacing = (claimed, None) if isinstance(claimed, bytes) else (claimed.payload, self._pacing(claimed))
         sender = DeliverySender(
@@ -256,6 +317,7 @@ class TaskHandler:
         )
         # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.
         sender.lease_end = claimed_at + self._limits.lease_s
+        run.expect()
         self._report_sender.sender_started(sender)
         self._exchanges.submit(sender)
 

@@ -20,7 +20,7 @@ from webhookd.metrics.service_calls import REDIS, MeasuredCall
 from workers.celery_countdown import countdown, request_kind
 from workers.coordination_clock import CoordinationClock
 from workers.delivery.task_handler import BACK_OFF_S, PublishRetry
-from workers.task_names import DELIVER, RETRY, VERIFY
+from workers.task_names import DELIVER, RETRY, SESSION, VERIFY
 
 _log = logs.get(__name__)
 
@@ -28,8 +28,11 @@ _log = logs.get(__name__)
 class Handler(Protocol):
     """The task handler, as the Celery task calls it."""
 
-    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
-        """Send and report the deliveries of a task. Blocks. Raises Unavailable, but only before it claims any."""
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry, *, may_stay: bool) -> None:
+        """Send and report the deliveries of a task. Blocks. Raises Unavailable, but only before it claims any.
+
+        With `may_stay` the task may stay open for further deliveries.
+        """
 
 
 class Verifier(Protocol):
@@ -48,7 +51,8 @@ def register(app: Celery, handler: Callable[[], Handler], clock: CoordinationClo
     def deliver(task: Task, wires: list[dict[str, Any]]) -> None:
         refs = [ref_from_wire(wire) for wire in wires]
         try:
-            handler().deliver(refs, partial(publish_retry, task))
+            may_stay = bool(getattr(task.request, SESSION, 0))
+            handler().deliver(refs, partial(publish_retry, task), may_stay=may_stay)
         except Unavailable as error:
             _log.warning("task_delayed", code=error.code, detail=error.detail, deliveries=[ref.id for ref in refs])
             raise task.retry(exc=error, argsrepr=describe(refs), **countdown(BACK_OFF_S, clock)) from error

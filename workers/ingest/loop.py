@@ -21,6 +21,7 @@ from webhookd.flow.batching.backpressure import lane_bound
 from webhookd.flow.dead_letter import Capacity
 from webhookd.flow.dispatch.concurrency_limit import ThreadLoad
 from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.open_sessions import OpenSessions
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from webhookd.flow.settlement.policy_confirmation import PolicyConfirmation
@@ -122,6 +123,7 @@ class IngestLoop:
             reply=self._limits.reply,
             worker_threads=self._limits.worker_threads,
             failed=self._restart_later,
+            sessions=OpenSessions(idle_s=self._limits.session_idle_s, most=self._limits.session_deliveries),
             spans=self._observers.spans,
         )
 
@@ -229,6 +231,10 @@ class IngestLoop:
     def publish_unknown(self, deliveries: Sequence[Delivery]) -> None:
         """Publish again soon, under the same ids, deliveries of which it is unknown whether they were published."""
         self.call(lambda: self._settlement.republish_soon(deliveries))
+
+    def push_refused(self, session: str, deliveries: Sequence[Delivery]) -> None:
+        """Count deliveries as published in a task: the session that they were pushed to had closed."""
+        self.call(lambda: self._dispatcher.push_refused(session, deliveries, self.monotonic()))
 
     # Called on the loop's thread.
 

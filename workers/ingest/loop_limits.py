@@ -54,6 +54,7 @@ class LoopLimits:
 
     Lanes that have only dropped records commit after `dropped_commit_s` at the latest.
     `worker_threads` is assumed until the first worker has a heartbeat. At most `subscriptions` run at a time.
+    `session_idle_s` and `session_deliveries` are those of OpenSessions.
     """
 
     reply: str
@@ -63,3 +64,5 @@ class LoopLimits:
     process_bytes: int
     worker_threads: WorkerThreads
     subscriptions: int
+    session_idle_s: float = 1.0
+    session_deliveries: int = 64

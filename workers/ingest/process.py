@@ -109,9 +109,7 @@ class IngestProcess:
         self._writer = _database_writer(settings, edges)
         self._in_flight = InFlightDeliveries(_delivery_timeouts(settings), _new_token, random.random)
         self._policies = _policies_in_use(settings)
-        self._publisher = TaskPublisher(
-            app, edges.coordination, on_unknown=self._publish_unknown, may_publish=self._policies.may_publish
-        )
+        self._publisher = self._new_publisher(app)
         self._dead_letter_publisher = DeadLetterPublisher(
             DeadLetterTopics(self._kafka_connection), clock.monotonic, may_write=lambda: self._policies.copies_allowed
         )
@@ -174,6 +172,15 @@ class IngestProcess:
             self._assignment.leave()
         self._monitor.stop(STOP_S)
         self._service_watch.stop()
+
+    def _new_publisher(self, app: Celery) -> TaskPublisher:
+        return TaskPublisher(
+            app,
+            self._edges.coordination,
+            on_unknown=self._publish_unknown,
+            on_refused=self._push_refused,
+            may_publish=self._policies.may_publish,
+        )
 
     def _new_loop(self) -> IngestLoop:
         return IngestLoop(
@@ -287,6 +294,9 @@ class IngestProcess:
     def _publish_unknown(self, deliveries: Sequence[Delivery]) -> None:
         self.loop.publish_unknown(deliveries)
 
+    def _push_refused(self, session: str, deliveries: Sequence[Delivery]) -> None:
+        self.loop.push_refused(session, deliveries)
+
 
 def _new_token() -> str:
     return secrets.token_hex(8)
@@ -342,4 +352,6 @@ def _loop_limits(settings: Settings, member_id: str) -> LoopLimits:
         process_bytes=settings.process_buffer_bytes,
         worker_threads=WorkerThreads(first=settings.worker_threads, retry=settings.worker_threads),
         subscriptions=subscription_limit(),
+        session_idle_s=settings.session_idle_s,
+        session_deliveries=settings.session_deliveries,
     )

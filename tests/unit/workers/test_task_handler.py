@@ -28,6 +28,7 @@ from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
 from webhookd.flow.batching.batch import decode_batches, encode_batches
 from webhookd.flow.destination import RateLimit
 from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication, ReportFlush
+from webhookd.flow.dispatch.delivery_session import SessionClaim
 from webhookd.flow.dispatch.request_quota import FULL_WAIT_S, PermitRequest, Permitted, Quota, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
@@ -65,6 +66,7 @@ class Templates:
 
     def __init__(self, retry: Retry) -> None:
         self.outdated: set[str] = set()
+        self.unread: set[str] = set()
         self.unreadable: set[str] = set()
         self.sealed: set[str] = set()
         self.unusable: set[str] = set()
@@ -76,6 +78,9 @@ class Templates:
 
     def templates(self, refs: list[DeliveryRef]) -> list[TemplateResult]:
         return [self._answer(one.subscription) for one in refs]
+
+    def in_memory(self, refs: Sequence[DeliveryRef]) -> bool:
+        return not any(one.subscription in self.unread for one in refs)
 
     def _answer(self, subscription: str) -> TemplateResult:
         if subscription in self.unreadable:
@@ -92,8 +97,13 @@ class FreezingCoordination(UnreliableCoordination):
 
     after_claim: Callable[[], None] = staticmethod(lambda: None)
 
-    def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
-        answers = super().claim(refs, needed)
+    def claim(
+        self,
+        refs: Sequence[DeliveryRef],
+        needed: Sequence[PermitRequest | None] = (),
+        session: SessionClaim | None = None,
+    ) -> list[ClaimAnswer]:
+        answers = super().claim(refs, needed, session)
         self.after_claim()
         return answers
 

@@ -11,7 +11,7 @@ from tests.harness.lanes import accumulator, fill
 from tests.harness.metrics import LiveMetrics
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import ReportKind
-from webhookd.flow.dispatch.coordination import ClaimDenied, Publication
+from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, Push
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.settings import Settings
@@ -28,9 +28,10 @@ class StuckCoordination(UnreliableCoordination):
         self.done: SimpleQueue[str] = SimpleQueue()
         self.refuses_revocations = False
 
-    def make_claimable(self, publications: Sequence[Publication]) -> None:
-        super().make_claimable(publications)
+    def make_claimable(self, publications: Sequence[Publication], push: Push | None = None) -> bool:
+        pushed = super().make_claimable(publications, push)
         self.done.put("make_claimable")
+        return pushed
 
     def revoke(self, claim_keys: Sequence[str]) -> None:
         if self.refuses_revocations:

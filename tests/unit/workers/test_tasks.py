@@ -29,14 +29,14 @@ PublishRetry = Callable[[DeliveryRef, float], None]
 class UnavailableHandler:
     """A handler whose database is down."""
 
-    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:  # noqa: ARG002  # it never gets there
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry, *, may_stay: bool) -> None:  # noqa: ARG002  # it never gets there
         raise StoreUnavailable
 
 
 class FailingHandler:
     """A handler whose deliveries all fail, with a retry left."""
 
-    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry, *, may_stay: bool) -> None:  # noqa: ARG002
         for one in refs:
             publish_retry(ref(one.id, attempt=one.attempt + 1), 30.0)
 
@@ -105,7 +105,7 @@ def test_failed_delivery_goes_to_the_retry_queue(broker: Broker) -> None:
 class RefusingHandler:
     """Publishes every delivery again unchanged, as after a claim that a quota has refused."""
 
-    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry, *, may_stay: bool) -> None:  # noqa: ARG002
         for one in refs:
             publish_retry(one, 2.0)
 

@@ -70,7 +70,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     that for a quota.
     `success` is the last acknowledged exchange, `failure` the one that stopped the attempt. `certificate` is
     the validity of the endpoint's certificate, None if there is nothing new about it. `detail` is for the kinds that
-    say why nothing was sent.
+    say why nothing was sent. `session` is the delivery session that the worker has opened with this claim, if any.
 
     VERIFIED and UNVERIFIED have the id of the question as `delivery`, and its exchange. With VERIFIED `wait_s` is the
     time from one request to the next that the endpoint has granted, 0 if it has granted any number of requests.
@@ -86,6 +86,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     failure: LoggedExchange | None = None
     certificate: Validity | None = None
     detail: str = ""
+    session: str = ""
 
 
 PLAUSIBLE_AGE_S = 60.0

@@ -13,6 +13,14 @@ After that every claim is denied, and ingest makes the deliveries claimable agai
     revoke          deleted                                                  -
     revoke_others   deleted, but for those under the epochs to keep          -
 
+For each delivery session that is open (delivery_session.py) it holds the number of pushes to it, for a few seconds:
+
+    call            session
+    claim           opened (no pushes), or renewed if it is open, when a delivery is claimed
+    make_claimable  if it is open, one push more, which goes into the list of its worker, all in one step; else nothing
+    take_pushed     -: takes the next push of the worker out of the list
+    close_session   closed, if the worker has received as many pushes as were made; or if it was forgotten
+
 A delivery of a subscription with quotas is claimed together with its permit (request_quota.py), or not at all.
 
 It also holds the heartbeats of the workers (worker_heartbeat.py) for 10 s, and the lengths of the queues.
@@ -21,6 +29,8 @@ It also holds the heartbeats of the workers (worker_heartbeat.py) for 10 s, and 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 from webhookd.flow.attempt.attempt_report import Report
 from webhookd.flow.dispatch.request_quota import NotNow, Permitted, UsedPermit
@@ -47,6 +57,27 @@ class Publication:
 
     ref: DeliveryRef
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Deliveries for an open session."""
+
+    session: str
+    refs: Sequence[DeliveryRef]
+
+
+_push = msgspec.msgpack.Decoder(tuple[str, list[DeliveryRef]])
+
+
+def encode_push(push: Push) -> bytes:
+    """Return the push as it is in the list."""
+    return msgspec.msgpack.encode((push.session, push.refs))
+
+
+def decode_push(blob: bytes) -> Push:
+    """Return a push from the list. Raises msgspec.DecodeError when another version encoded it."""
+    return Push(*_push.decode(blob))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """A delivery as ingest keeps it until it is settled: consecutive batches of one lane, or one mixed batch of several.
 
 stage            waits for                overdue after                          then
-QUEUED           a worker's claim         claim_timeout, doubling                the same id is published again
+QUEUED           a worker's claim         claim_timeout, doubling; sooner if     the same id is published again
+                                          it was pushed to a session
 CLAIMED          reports                  lease + request deadline               its lanes take a new epoch and rewind
 RETRYING         the retry's claim        countdown + claim_timeout + the same   likewise
 DEAD_LETTERING   its dead letters' rows   never                                  -
@@ -62,7 +63,8 @@ class Delivery:
     attempts      `failures` counts attempts of the first batch that failed before this delivery was formed.
                   `early_attempts` counts those that began before their `not_before`
     publication   `publication_number` is its position among the publications to `queue`. `claimable_at` is when a
-                  worker could first claim this attempt, `due_at` when the delivery becomes overdue in its stage
+                  worker could first claim this attempt, `due_at` when the delivery becomes overdue in its stage.
+                  `pushed` says that it was pushed to a delivery session, so no task of it is in the queue
     threads       `shared_task` is the number of the task that it shares, 0 for a task of its own. `thread_share` is its
                   part of the thread that runs the task. `last_progress_at` is when a worker claimed it, or when the
                   endpoint last acknowledged a batch
@@ -90,6 +92,7 @@ class Delivery:
     publications: int = 0
     queue: str = ""
     publication_number: int = 0
+    pushed: bool = False
     size_bytes: int = 0
     shared_task: int = 0
     thread_share: float = 1.0

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.concurrency_limit import ConcurrencyLimits, SubscriptionLimit, ThreadLoad, WorkerThreads
 from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.open_sessions import OpenSession, share_thread
+from webhookd.flow.dispatch.queue_names import FIRST
 
 
 class RoundRobin:
@@ -33,12 +35,17 @@ class RoundRobin:
         self._limits.remove(id_)
 
     def ready(
-        self, touched: Mapping[str, BatchAccumulator], now: float, failed: Callable[[str, Exception], None]
+        self,
+        touched: Mapping[str, BatchAccumulator],
+        now: float,
+        failed: Callable[[str, Exception], None],
+        session: OpenSession | None = None,
     ) -> list[Delivery]:
         """Return the deliveries that leave now.
 
         They are of the touched subscriptions, and of those that were refused a thread and may get one now. Calls
-        `failed` for a subscription whose accumulator raised an error.
+        `failed` for a subscription whose accumulator raised an error. Those that share a task of the queue for first
+        attempts are added to the `session` if there is one.
         """
         found: list[tuple[SubscriptionLimit, list[Delivery]]] = []
         for id_, accumulator in touched.items():
@@ -49,7 +56,7 @@ class RoundRobin:
                 found.append(self._ready_of(id_, accumulator, now))
             except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this subscription only
                 failed(id_, error)
-        self._share_tasks(found)
+        self._share_tasks(found, session, now)
         return [delivery for _, deliveries in found for delivery in deliveries]
 
     def recount(self, now: float, retrying: int) -> None:
@@ -93,15 +100,24 @@ class RoundRobin:
             self._refused[id_] = accumulator  # goes to the end if it got a thread, else keeps its place
         return limit, ready
 
-    def _share_tasks(self, found: Sequence[tuple[SubscriptionLimit, Sequence[Delivery]]]) -> None:
+    def share_task(self, deliveries: Sequence[Delivery]) -> None:
+        """Assign these deliveries to one task."""
+        share_thread(next(self._tasks), deliveries)
+
+    def _share_tasks(
+        self, found: Sequence[tuple[SubscriptionLimit, Sequence[Delivery]]], session: OpenSession | None, now: float
+    ) -> None:
         """Assign deliveries without a task of their own to one task per queue, with equal parts of its thread."""
         together: defaultdict[str, list[tuple[SubscriptionLimit, Delivery]]] = defaultdict(list)
         for limit, deliveries in found:
             for delivery in deliveries:
                 if not delivery.own_task:
                     together[delivery.queue].append((limit, delivery))
-        for sharing in together.values():
-            task = next(self._tasks)
+        for queue, sharing in together.items():
+            deliveries = [delivery for _, delivery in sharing]
+            if session is not None and queue == FIRST:
+                session.add(deliveries, now)
+            else:
+                self.share_task(deliveries)
             for limit, delivery in sharing:
-                delivery.shared_task, delivery.thread_share = task, 1.0 / len(sharing)
                 limit.add(delivery)

@@ -43,6 +43,7 @@ from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportK
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
+from webhookd.flow.dispatch.open_sessions import CLAIM_TIMEOUT_S
 from webhookd.flow.dispatch.queue_names import RETRY
 from webhookd.flow.settlement.delivery_timeouts import DeliveryTimeouts
 from webhookd.flow.settlement.divided_delivery import take_back_divided
@@ -54,7 +55,7 @@ from webhookd.flow.settlement.lane_updates import (
     settle,
     settle_acknowledged,
 )
-from webhookd.flow.settlement.queue_progress import QueueProgress
+from webhookd.flow.settlement.queue_progress import UNKNOWN_PUBLICATION, QueueProgress
 from webhookd.flow.settlement.superseded_deliveries import SupersededDeliveries
 
 PAUSES_S: Mapping[ReportKind, float] = {
@@ -137,13 +138,17 @@ class InFlightDeliveries:
         """Return the delivery with this id. Raises KeyError if it has ended."""
         return self._in_flight[delivery_id]
 
-    def published(self, delivery: Delivery, now: float) -> None:
-        """Note that a delivery was published, for the first time or again under the same id."""
+    def published(self, delivery: Delivery, now: float, *, pushed: bool = False) -> None:
+        """Note that a delivery was published, for the first time or again under the same id, or pushed to a session."""
         wait_s = self._timeouts.claim_timeout_s * 2.0**delivery.publications
-        delivery.publications = min(delivery.publications + 1, 10)
+        if pushed:  # a session claims it at once, unless its worker is dead
+            wait_s = min(wait_s, CLAIM_TIMEOUT_S)
+            delivery.publication_number = UNKNOWN_PUBLICATION
+        else:
+            delivery.publications = min(delivery.publications + 1, 10)
+            delivery.publication_number = self._queue_progress.published(delivery.queue)
         delivery.due_at = now + min(wait_s, LONGEST_CLAIM_WAIT_S)
-        delivery.publication_number = self._queue_progress.published(delivery.queue)
-        delivery.claimable_at = min(delivery.claimable_at, now)
+        delivery.claimable_at, delivery.pushed = min(delivery.claimable_at, now), pushed
         self._in_flight[delivery.id] = delivery
 
     def apply(self, report: Report, now: float) -> ReportEffect:
@@ -273,7 +278,7 @@ class InFlightDeliveries:
             return  # another copy of its task was claimed meanwhile
         slack_s = self._timeouts.claim_timeout_s
         if delivery.stage is DeliveryStage.QUEUED:
-            delivery.publication_number = self._queue_progress.published(delivery.queue)
+            delivery.publication_number, delivery.pushed = self._queue_progress.published(delivery.queue), False
         else:
             slack_s += self._timeouts.silent_s(delivery.timeout_s)
         delivery.refused = True
@@ -287,7 +292,7 @@ class InFlightDeliveries:
         self.superseded.add(delivery, now)
 
     def _claimed(self, delivery: Delivery, now: float) -> None:
-        if delivery.stage is DeliveryStage.QUEUED:
+        if delivery.stage is DeliveryStage.QUEUED and not delivery.pushed:
             self._queue_progress.claimed(delivery.queue, delivery.publication_number, now)
         elif delivery.stage is DeliveryStage.RETRYING and delivery.pace is not None:
             delivery.pace.take(1, delivery.batches[delivery.done].records, now)

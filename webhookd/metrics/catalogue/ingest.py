@@ -10,9 +10,14 @@ _INGEST: Final = frozenset({Process.INGEST})
 # The flow of deliveries.
 DELIVERIES_PUBLISHED: Final = Counter(
     "webhookd_deliveries_published_total",
-    "Deliveries published as Celery tasks; `again` is `true` for those that no worker had claimed in time, or whose "
-    "first publication failed. Workers publish retries themselves.",
+    "Deliveries published as Celery tasks or pushed to open ones; `again` is `true` for those that no worker had "
+    "claimed in time, or whose first publication failed. Workers publish retries themselves.",
     labels=("again",),
+    processes=_INGEST,
+)
+DELIVERIES_PUSHED: Final = Counter(
+    "webhookd_deliveries_pushed_total",
+    "Deliveries pushed to an open task (a delivery session) instead of being published as a task.",
     processes=_INGEST,
 )
 DELIVERIES_REPORTED: Final = Sampled(
@@ -181,6 +186,7 @@ MAILS_WAITING: Final = Gauge(
 
 INGEST: Final = (
     DELIVERIES_PUBLISHED,
+    DELIVERIES_PUSHED,
     DELIVERIES_REPORTED,
     LEASES_EXPIRED,
     RECORD_AGE,

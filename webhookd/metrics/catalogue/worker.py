@@ -61,6 +61,11 @@ TASKS: Final = Sampled(
     labels=("queue",),
     processes=_WORKER,
 )
+SESSIONS_OPENED: Final = Counter(
+    "webhookd_sessions_opened_total",
+    "Tasks that stayed open for further deliveries after their own ones (delivery sessions).",
+    processes=_WORKER,
+)
 CONNECTIONS: Final = Sampled(
     "gauge",
     "webhookd_connections",
@@ -98,6 +103,7 @@ WORKER: Final = (
     THREADS,
     THREADS_BUSY,
     TASKS,
+    SESSIONS_OPENED,
     CONNECTIONS,
     CONNECTIONS_OPENED,
     EGRESS_REFUSALS,

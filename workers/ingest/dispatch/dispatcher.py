@@ -5,13 +5,16 @@ publisher has finished and a pause is over (loop_limits.py). Subscriptions that 
 time are served first, in round robin (flow/dispatch/concurrency_limit.py).
 
 A delivery goes to the queue for first attempts only if the endpoint has succeeded recently and none of the delivery's
-lanes fails. Otherwise it goes to the queue for retries, so that endpoints that hang delay only each other.
+lanes fails. Otherwise it goes to the queue for retries, so that endpoints that hang delay only each other. What would
+share a task of the queue for first attempts is pushed to an open delivery session, if there is one with room.
 """
 
 from collections.abc import Callable, Sequence
 
 from webhookd.flow.dispatch.concurrency_limit import ThreadLoad, WorkerThreads
-from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
+from webhookd.flow.dispatch.open_sessions import OpenSession, OpenSessions
+from webhookd.flow.dispatch.queue_names import FIRST
 from webhookd.flow.dispatch.recent_lane_count import RecentLaneCount
 from webhookd.flow.dispatch.round_robin import RoundRobin
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
@@ -36,8 +39,10 @@ class Dispatcher:
         reply: str,
         worker_threads: WorkerThreads,
         failed: Callable[[SubscriptionConsumer, Exception], None],
+        sessions: OpenSessions,
         spans: DeliverySpans | None = None,
     ) -> None:
+        self._sessions = sessions
         self._spans = spans
         self._in_flight = in_flight
         self._publisher = publisher
@@ -78,20 +83,37 @@ class Dispatcher:
             return
         requested, self._requested = self._requested, {}
         accumulators = {id_: consumer.accumulator for id_, consumer in requested.items()}
-        ready = self._rotation.ready(accumulators, now, lambda id_, error: self._failed(self._known[id_], error))
+        session = self._sessions.choose(now)
+        ready = self._rotation.ready(
+            accumulators, now, lambda id_, error: self._failed(self._known[id_], error), session
+        )
         if self._spans is not None:
             for delivery in ready:
                 self._spans.begin(delivery, accumulators[delivery.subscription_id].subscription)
-        outgoing = [self._outgoing(delivery) for delivery in ready]
+        outgoing = [self._outgoing(delivery, session) for delivery in ready]
         for out in outgoing:
-            self._in_flight.published(out.delivery, now)
+            self._in_flight.published(out.delivery, now, pushed=out.pushed)
         if outgoing:
             shared = [out.delivery for out in outgoing if not out.alone]
             self._recent_lanes.update((lane.subscription_id, lane.claim_key) for one in shared for lane in one.lanes)
             busy_s = min(loop_limits.LONGEST_PAUSE_S, loop_limits.PUBLISH_TIME_FACTOR * self._publisher.took_s)
             self._next_at = now + max(self.pause_s(), busy_s)
-            self._publisher.publish(outgoing)
+            self._publisher.publish(outgoing, session.id if session is not None else "")
             DELIVERIES_PUBLISHED.inc("false", by=len(outgoing))
+
+    def session_opened(self, session: str, delivery: Delivery, now: float) -> None:
+        """Note that a worker has opened a session with the claim of this delivery."""
+        if delivery.shared_task:
+            self._sessions.started(session, delivery, now)
+
+    def push_refused(self, session: str, deliveries: Sequence[Delivery], now: float) -> None:
+        """Note that the session had closed, and that these deliveries were published as a task."""
+        self._sessions.forget(session)
+        waiting = [one for one in deliveries if one in self._in_flight and one.pushed]
+        self._rotation.share_task(waiting)
+        for delivery in waiting:
+            if delivery.stage is DeliveryStage.QUEUED:
+                self._in_flight.published(delivery, now)
 
     def resize(self, load: ThreadLoad) -> None:
         """Set the threads of the live workers, how many are busy, and how many ingest processes share them."""
@@ -101,6 +123,7 @@ class Dispatcher:
         """Publish unclaimed deliveries again, under the same ids; returns False when the publisher is busy."""
         if self.offline or not unclaimed or self._publisher.waiting:
             return False
+        self._sessions.unclaimed(unclaimed)
         for delivery in unclaimed:
             self._in_flight.published(delivery, now)
         self._publisher.publish([self._outgoing(delivery) for delivery in unclaimed])
@@ -120,5 +143,7 @@ class Dispatcher:
         """Begin a new second: the pauses depend on how many lanes shared tasks in the last one."""
         self._recent_lanes.next_second()
 
-    def _outgoing(self, delivery: Delivery) -> Outgoing:
-        return Outgoing(delivery, delivery.ref(self._reply), delivery.own_task)
+    def _outgoing(self, delivery: Delivery, session: OpenSession | None = None) -> Outgoing:
+        alone = delivery.own_task
+        pushed = session is not None and not alone and delivery.queue == FIRST
+        return Outgoing(delivery, delivery.ref(self._reply), alone, pushed)

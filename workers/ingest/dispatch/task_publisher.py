@@ -1,5 +1,7 @@
 """Publishes deliveries on a thread of its own: first it makes them claimable in Redis, then it sends the Celery tasks.
 
+While a delivery session is open (flow/dispatch/delivery_session.py), the first step also pushes deliveries to it.
+
 When a publication fails it is unknown whether the deliveries were published. They are published again under the same
 ids, and the claim makes sure that only one copy is sent. A revocation that fails is repeated until it succeeds, or
 until its lane is published again: no task of an old version may be executed once Redis is back.
@@ -17,11 +19,12 @@ from celery import Celery
 from webhookd import clock, logs
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
-from webhookd.flow.dispatch.coordination import Publication, ReportFlush
+from webhookd.flow.dispatch.coordination import Publication, Push, ReportFlush
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.task_message import DeliveryRef, describe, ref_to_wire
+from webhookd.metrics.catalogue.ingest import DELIVERIES_PUSHED
 from webhookd.metrics.service_calls import REDIS, measured
-from workers.task_names import DELIVER, RETRY, VERIFY
+from workers.task_names import DELIVER, FIRST, RETRY, SESSION, VERIFY
 
 REDIS_CALL_BYTES = 8 * 1024 * 1024
 """Payloads that are sent to Redis in one call; more would delay the calls of other processes."""
@@ -35,8 +38,8 @@ _log = logs.get(__name__)
 class Claims(Protocol):
     """The part of the coordination store that makes deliveries claimable or stale."""
 
-    def make_claimable(self, publications: Sequence[Publication]) -> None:
-        """Make these deliveries claimable. Raises QueueUnavailable."""
+    def make_claimable(self, publications: Sequence[Publication], push: Push | None = None) -> bool:
+        """Make these deliveries claimable; returns whether a session got the push. Raises QueueUnavailable."""
 
     def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make the queued deliveries of these lanes stale. Raises QueueUnavailable."""
@@ -65,18 +68,23 @@ class Takeover:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A delivery to publish, with the reference that the loop made when it called `publish`."""
+    """A delivery to publish, with the reference that the loop made when it called `publish`.
+
+    It gets a task `alone`; or is `pushed` to the session of the call, if that is still open; or shares a task.
+    """
 
     delivery: Delivery
     ref: DeliveryRef
     alone: bool
+    pushed: bool = False
 
 
 class TaskPublisher:
     """One thread, first in first out: a revocation never overtakes a publication.
 
     It calls `on_unknown` with deliveries that may or may not have been published, and with those of subscriptions that
-    `may_publish` refuses: it is asked right before, since the process may have been frozen after it rendered them.
+    `may_publish` refuses: it is asked right before, since the process may have been frozen after it rendered them. It
+    calls `on_refused` with a session that has closed and with the deliveries for it, which it has published as a task.
     """
 
     def __init__(
@@ -85,12 +93,14 @@ class TaskPublisher:
         coordination: Claims,
         *,
         on_unknown: Callable[[Sequence[Delivery]], None],
+        on_refused: Callable[[str, Sequence[Delivery]], None] = lambda _session, _deliveries: None,
         may_publish: Callable[[str], bool] = lambda _subscription_id: True,
     ) -> None:
         self._may_publish = may_publish
         self._app = app
         self._coordination = coordination
         self._on_unknown = on_unknown
+        self._on_refused = on_refused
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._pending_revocations: set[str] = set()
         self._pending_takeovers: deque[Takeover] = deque()
@@ -115,10 +125,10 @@ class TaskPublisher:
         self._jobs.put(None)
         self._thread.join(budget_s)
 
-    def publish(self, outgoing: Sequence[Outgoing]) -> None:
-        """Publish these deliveries soon; returns at once."""
+    def publish(self, outgoing: Sequence[Outgoing], session: str = "") -> None:
+        """Publish these deliveries soon; returns at once. Those marked `pushed` go to the session if it is open."""
         self._begun += 1
-        self._jobs.put(lambda: self._publish(outgoing))
+        self._jobs.put(lambda: self._publish(outgoing, session))
 
     def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make the queued deliveries of these lanes stale, as soon as Redis can be reached; returns at once."""
@@ -180,7 +190,7 @@ class TaskPublisher:
             takeover.claimed(self._coordination.revoke_others(takeover.subscriptions, takeover.keep))
             self._pending_takeovers.popleft()
 
-    def _publish(self, wanted: Sequence[Outgoing]) -> None:
+    def _publish(self, wanted: Sequence[Outgoing], session: str) -> None:
         refused = {id(out) for out in wanted if not self._may_publish(out.ref.subscription)}
         if refused:
             self._on_unknown([out.delivery for out in wanted if id(out) in refused])
@@ -191,12 +201,12 @@ class TaskPublisher:
             self._revoke_others()  # after this publication its claims would look like those of another process
             publications = [(out, Publication(out.ref, out.delivery.payload())) for out in outgoing]
             for part in _in_redis_calls(publications):
-                self._coordination.make_claimable([publication for _, publication in part])
+                pushed = self._push(part, session)
                 # Their claim keys have new epochs now: a pending revocation would make these deliveries stale.
                 for _, publication in part:
                     self._pending_revocations.difference_update(publication.ref.claim_keys())
-                for queue, task in _tasks(part):
-                    self._send(queue, task)
+                for queue, task, alone in _tasks(part, pushed=pushed):
+                    self._send(queue, task, alone=alone)
                 sent += len(part)
         except Exception as error:  # noqa: BLE001 - whatever it is, they may have been published
             _log.warning(
@@ -206,6 +216,17 @@ class TaskPublisher:
         finally:
             self.took_s = clock.monotonic() - began
             self._ended += 1
+
+    def _push(self, part: list[tuple[Outgoing, Publication]], session: str) -> bool:
+        """Make deliveries claimable, and push those to the session that are for it; returns whether it is open."""
+        to_push = [out for out, _ in part if out.pushed]
+        push = Push(session, [out.ref for out in to_push]) if to_push else None
+        pushed = self._coordination.make_claimable([publication for _, publication in part], push)
+        if pushed:
+            DELIVERIES_PUSHED.inc(by=len(to_push))
+        elif to_push:
+            self._on_refused(session, [out.delivery for out in to_push])
+        return pushed
 
     def _verify(self, question: DeliveryRef) -> None:
         try:
@@ -223,13 +244,14 @@ class TaskPublisher:
             _log.warning("verification_not_published", code=code, detail=str(error), subscription=id_)
 
     @measured(REDIS, "publish", (Exception,))
-    def _send(self, queue: str, task: Sequence[DeliveryRef]) -> None:
+    def _send(self, queue: str, task: Sequence[DeliveryRef], *, alone: bool) -> None:
         self._app.send_task(
             DELIVER,
             args=[[ref_to_wire(ref) for ref in task]],
             queue=queue,
             argsrepr=describe(task),
             kwargsrepr="{}",
+            headers={SESSION: int(queue == FIRST and not alone)},
             retry=False,
             ignore_result=True,
         )
@@ -252,12 +274,18 @@ def _in_redis_calls(publications: list[tuple[Outgoing, Publication]]) -> Iterato
         yield call
 
 
-def _tasks(publications: list[tuple[Outgoing, Publication]]) -> Iterator[tuple[str, list[DeliveryRef]]]:
-    """Group deliveries to the same queue into one task; those marked `alone` get a task of their own."""
+def _tasks(
+    publications: list[tuple[Outgoing, Publication]], *, pushed: bool
+) -> Iterator[tuple[str, list[DeliveryRef], bool]]:
+    """Group deliveries to the same queue into one task; those marked `alone` get a task of their own.
+
+    With `pushed` those that are marked so need no task.
+    """
     together: defaultdict[str, list[DeliveryRef]] = defaultdict(list)
     for out, _ in publications:
         if out.alone:
-            yield out.delivery.queue, [out.ref]
-        else:
+            yield out.delivery.queue, [out.ref], True
+        elif not (pushed and out.pushed):
             together[out.delivery.queue].append(out.ref)
-    yield from together.items()
+    for queue, refs in together.items():
+        yield queue, refs, False

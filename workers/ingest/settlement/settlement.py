@@ -122,6 +122,8 @@ class Settlement:
         effect = self._in_flight.apply(report, now)
         if delivery.done and not done:
             self._metrics.acknowledged(delivery)
+        if report.session and delivery in self._in_flight and delivery.current:
+            self._dispatcher.session_opened(report.session, delivery, now)
         if self._spans is not None:
             self._spans.reported(delivery, report, ended=delivery not in self._in_flight)
         if delivery.early_attempts > early:

@@ -1,0 +1,272 @@
+"""Tasks that stay open: what is pushed to them, and when they end. Real: the threads. Doubled: Redis, the endpoint."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from queue import SimpleQueue
+from threading import Thread
+
+import pytest
+
+from tests.harness.delivery_senders import OK, PATIENCE_S, SenderScene, UnreliableCoordination, answer, batches_of, ref
+from tests.harness.pipeline import until
+from webhookd import clock
+from webhookd.errors import StoreUnavailable
+from webhookd.flow.attempt.attempt_report import ReportKind
+from webhookd.flow.batching.batch import encode_batches
+from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, Push
+from webhookd.flow.dispatch.task_message import DeliveryRef
+from workers.delivery.delivery_log import DeliveryLog
+from workers.delivery.delivery_observers import DeliveryObservers
+from workers.delivery.delivery_sender import DeliverySender, TemplateResult
+from workers.delivery.report_sender import ReportSender
+from workers.delivery.task_handler import BACK_OFF_S, TaskHandler
+from workers.delivery.worker_sessions import WorkerSessions, most_sessions
+
+WORKER = "w"
+SESSION = "w/1"
+LONG_S = 30.0
+
+
+class Scene:
+    """A task handler with sessions. The endpoint answers the requests of a delivery when the test says so."""
+
+    offline = False
+
+    def __init__(self, idle_s: float, most: int = 2) -> None:
+        self.senders = senders = SenderScene()
+        self.coordination = UnreliableCoordination()
+        self.sessions = WorkerSessions(
+            self.coordination, WORKER, idle_s=idle_s, most=lambda: most, monotonic=clock.monotonic
+        )
+        self.requests: SimpleQueue[DeliverySender] = SimpleQueue()
+        self.retries: SimpleQueue[tuple[DeliveryRef, float]] = SimpleQueue()
+        self.database_read_by: list[str] = []
+        self.cached = True
+        self.database_up = True
+        self.report_sender = ReportSender(
+            self.coordination, monotonic=lambda: senders.now, lease_s=LONG_S, lost_after_s=PATIENCE_S
+        )
+        self.handler = TaskHandler(
+            switch=self,
+            cache=self,
+            claims=self.coordination,
+            exchanges=self,
+            report_sender=self.report_sender,
+            observers=DeliveryObservers(log=DeliveryLog(worker="w1")),
+            limits=senders.limits,
+            clocks=senders.clocks,
+        )
+        self.report_sender.start()
+        self.sessions.start()
+        self._tasks: list[Thread] = []
+
+    def in_memory(self, refs: Sequence[DeliveryRef]) -> bool:
+        return self.cached or not refs
+
+    def templates(self, refs: list[DeliveryRef]) -> list[TemplateResult]:
+        if not self.cached:
+            self.database_read_by.append(threading.current_thread().name)
+        return [self.senders.template if self.database_up else StoreUnavailable() for _ in refs]
+
+    def submit(self, sender: DeliverySender) -> None:
+        assert sender.advance(None) is not None
+        self.requests.put(sender)
+
+    def submit_later(self, sender: DeliverySender, delay_s: float) -> None:
+        raise AssertionError(f"{sender} waits {delay_s} s")
+
+    def answer(self, status: int = 200) -> str:
+        """Answer the next request; returns the delivery."""
+        sender = self.requests.get(timeout=PATIENCE_S)
+        sender.advance(OK if status == 200 else answer(status))
+        return sender.ref.id
+
+    def task(self, *ids: str) -> Thread:
+        """Begin a task of these deliveries, each of a lane of its own."""
+        refs = self._claimable(*ids)
+        task = Thread(
+            target=self.handler.deliver,
+            args=(refs, lambda one, wait_s: self.retries.put((one, wait_s)), self.sessions),
+            name=f"task-{len(self._tasks)}",
+        )
+        self._tasks.append(task)
+        task.start()
+        return task
+
+    def push(self, *ids: str, session: str = SESSION) -> bool:
+        """Push deliveries to a session; returns whether it is open."""
+        return self.coordination.make_claimable([], Push(session, self._claimable(*ids)))
+
+    def wait_open(self, session: str = SESSION) -> None:
+        """Wait until a session is open."""
+        until(lambda: self.push(session=session), "the session is open", PATIENCE_S)
+
+    def ended(self) -> dict[str, ReportKind]:
+        """How the deliveries have ended."""
+        reports, _ = self.coordination.read_reports("ingest", "0", 0.0)
+        return {one.delivery: one.kind for one in reports if one.kind not in {ReportKind.STARTED, ReportKind.PROGRESS}}
+
+    def _claimable(self, *ids: str) -> list[DeliveryRef]:
+        refs = [ref(id_, lane=f"orders/{id_}") for id_ in ids]
+        self.coordination.make_claimable([Publication(one, encode_batches(batches_of(1))) for one in refs])
+        return refs
+
+    def close(self) -> None:
+        """Answer what is open, and end all threads."""
+        self.coordination.unavailable = False
+        self.sessions.stop(PATIENCE_S)
+        while not self.requests.empty():
+            self.answer()
+        for task in self._tasks:
+            task.join(PATIENCE_S)
+        self.report_sender.stop(PATIENCE_S)
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    """Sessions that stay open until the test stops them."""
+    made = Scene(idle_s=LONG_S)
+    yield made
+    made.close()
+
+
+def ends(task: Thread) -> bool:
+    """Whether the task ends."""
+    task.join(PATIENCE_S)
+    return not task.is_alive()
+
+
+def test_pushed_deliveries_are_sent_by_the_open_task(scene: Scene) -> None:
+    task = scene.task("d1")
+    scene.wait_open()
+    assert scene.answer() == "d1"
+    assert scene.push("d2", "d3")
+    assert {scene.answer(), scene.answer()} == {"d2", "d3"}
+    until(lambda: len(scene.ended()) == 3, "all are reported")
+    assert task.is_alive()
+
+
+def test_pushed_delivery_does_not_wait_for_one_before_it(scene: Scene) -> None:
+    scene.task("d1")
+    scene.wait_open()
+    scene.push("d2")
+    scene.push("d3")
+    waiting = [scene.requests.get(timeout=PATIENCE_S) for _ in range(3)]
+    for sender in reversed(waiting):
+        sender.advance(OK)
+    until(lambda: scene.ended().keys() == {"d1", "d2", "d3"}, "all are reported")
+
+
+def test_stop_closes_the_session_and_the_task_ends_with_its_deliveries(scene: Scene) -> None:
+    task = scene.task("d1")
+    scene.wait_open()
+    scene.push("d2")
+    scene.sessions.stop(PATIENCE_S)
+    assert not scene.push("d3")
+    assert task.is_alive()
+    assert {scene.answer(), scene.answer()} == {"d1", "d2"}
+    assert ends(task)
+    assert scene.ended() == {"d1": ReportKind.FINISHED, "d2": ReportKind.FINISHED}
+
+
+def test_after_a_stop_no_session_is_opened(scene: Scene) -> None:
+    scene.sessions.stop(PATIENCE_S)
+    task = scene.task("d1")
+    scene.answer()
+    assert ends(task)
+
+
+def test_session_closes_when_nothing_is_pushed() -> None:
+    scene = Scene(idle_s=0.05)
+    task = scene.task("d1")
+    scene.answer()
+    assert ends(task)
+    assert not scene.push("d2")
+    scene.close()
+
+
+def test_failed_delivery_of_a_session_is_published_as_a_retry(scene: Scene) -> None:
+    scene.task("d1")
+    scene.wait_open()
+    scene.answer()
+    scene.push("d2")
+    scene.answer(503)
+    one, wait_s = scene.retries.get(timeout=PATIENCE_S)
+    assert (one.id, one.attempt, wait_s > 0) == ("d2", 1, True)
+
+
+def test_second_copy_of_a_pushed_delivery_sends_nothing(scene: Scene) -> None:
+    scene.task("d1")
+    scene.wait_open()
+    scene.answer()
+    one = ref("d2", lane="orders/d2")
+    scene.push("d2")
+    scene.answer()
+    scene.coordination.make_claimable([], Push(SESSION, [one]))
+    scene.push("d3")
+    assert scene.answer() == "d3"
+
+
+def test_task_whose_deliveries_are_all_stale_opens_no_session(scene: Scene) -> None:
+    scene.coordination.make_claimable([])
+    task = Thread(target=scene.handler.deliver, args=([ref("d1")], lambda *_: None, scene.sessions))
+    task.start()
+    assert ends(task)
+    assert not scene.push("d2")
+
+
+def test_no_more_sessions_are_open_than_allowed(scene: Scene) -> None:
+    tasks = [scene.task(f"d{number}") for number in range(3)]
+    for _ in range(3):
+        scene.answer()
+    until(lambda: sum(task.is_alive() for task in tasks) == 2, "two tasks stay open, the third one ends")
+
+
+def test_deliveries_whose_template_is_not_in_memory_wait_on_the_thread_of_the_task(scene: Scene) -> None:
+    scene.task("d1")
+    scene.wait_open()
+    scene.answer()
+    scene.cached = False
+    scene.push("d2")
+    assert scene.answer() == "d2"
+    assert scene.database_read_by == ["task-0"]
+
+
+def test_pushed_deliveries_are_published_again_while_the_database_is_down(scene: Scene) -> None:
+    scene.task("d1")
+    scene.wait_open()
+    scene.answer()
+    scene.cached = scene.database_up = False
+    scene.push("d2")
+    one, wait_s = scene.retries.get(timeout=PATIENCE_S)
+    assert (one.id, one.attempt, wait_s) == ("d2", 0, BACK_OFF_S)
+
+
+def test_pushed_deliveries_that_cannot_be_claimed_are_left_to_ingest(scene: Scene) -> None:
+    task = scene.task("d1")
+    scene.wait_open()
+    scene.answer()
+    until(lambda: len(scene.ended()) == 1, "the first one is reported")
+    refs = [ref("d2", lane="orders/d2")]
+    scene._claimable("d2")
+    scene.coordination.become_unavailable()
+    super(UnreliableCoordination, scene.coordination).make_claimable([], Push(SESSION, refs))
+    assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "claim"
+    scene.coordination.unavailable = False
+    assert scene.coordination.claim(refs) != [ClaimDenied.TAKEN]
+    assert task.is_alive()
+
+
+def test_session_ends_while_redis_is_down(scene: Scene) -> None:
+    task = scene.task("d1")
+    scene.wait_open()
+    scene.answer()
+    until(lambda: len(scene.ended()) == 1, "it is reported")
+    scene.coordination.become_unavailable()
+    scene.sessions.close_all()
+    assert ends(task)
+
+
+@pytest.mark.parametrize(("threads", "most"), [(1, 0), (3, 0), (4, 1), (256, 64)])
+def test_most_threads_stay_free_for_tasks(threads: int, most: int) -> None:
+    assert most_sessions(threads) == most
