@@ -103,6 +103,7 @@ class RunningSubscriptions:
             self._taken_over.add(subscription.id)
         running = self._consumers.get(subscription.id)
         if running is not None:
+            running.following.count()
             previous = _continued(running, subscription)
             self.stop(subscription.id)
         self._wanted[subscription.id] = subscription
@@ -126,6 +127,7 @@ class RunningSubscriptions:
         if consumer is None:
             return
         self._topics_changed = True
+        consumer.following.count()
         self.write_status(consumer)
         self._settlement.forget(consumer)
         self._services.dead_letters.forget(consumer.subscription)

@@ -24,7 +24,7 @@ def buffering(*sizes: int) -> list[Lane]:
 
 
 def to_pause(lanes: list[Lane], backpressure: ReadBackpressure | None = None) -> list[int]:
-    return [one.partition.number for one in (backpressure or ReadBackpressure(BOUND)).to_pause(lanes)]
+    return [one.partition.number for one in (backpressure or ReadBackpressure(BOUND)).to_pause(lanes, polled=True)]
 
 
 def to_resume(lanes: list[Lane]) -> list[int]:

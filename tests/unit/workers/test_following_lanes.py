@@ -14,7 +14,7 @@ from webhookd.flow.monitoring.kafka_read_errors import ALL_PARTITIONS
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 from webhookd.flow.policy.policy import OPEN_TOPIC
 from workers.ingest.consumer.following_lanes import RETURN_S
-from workers.ingest.consumer.shared_reader import AFTER_FAULT_S, RETRY_S, SharedReader
+from workers.ingest.consumer.shared_reader import AFTER_FAULT_S, LARGEST_LEAD, RETRY_S, SharedReader
 
 OTHER = "5b6de4f0-2f4e-4d0d-8f0f-1f6c3a3b8c55"
 
@@ -125,6 +125,99 @@ def test_lane_behind_the_reader_does_not_follow_yet() -> None:
     assert not second.lane().following
     site.catch_up(second, at=5)
     assert second.lane().following
+
+
+def test_lane_far_ahead_of_the_reader_does_not_wait_for_it() -> None:
+    site = Site((), ())
+    _, second = site.scenes
+    second.consumer.following.leave(second.lane())
+    site.services.now += RETURN_S
+    site.catch_up(second, at=3 + LARGEST_LEAD + 1)
+    assert not second.lane().following
+
+
+def test_lane_that_has_left_returns_only_after_its_own_consumer_has_read_to_the_end() -> None:
+    site = Site((), ())
+    first, _ = site.scenes
+    site.reader.callbacks.failed(ZERO, "not authorised")
+    site.services.shared_reader.poll(site.services.now)
+    site.services.now += RETURN_S
+    first.consumer.poll(site.services.now, 0.001)
+    before = first.lane().following
+    first.kafka_consumer.listener.end_reached(ZERO, 3)
+    first.consumer.poll(site.services.now, 0.001)
+    assert (before, first.lane().following) == (False, True)
+
+
+def test_fault_of_one_subscription_leaves_no_other_one_on_a_partition_that_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = Site((), ())
+    first, second = site.scenes
+
+    def fail(*_: object) -> None:
+        raise AssertionError("a fault of ours")
+
+    monkeypatch.setattr(first.consumer.following, "lane_dropped", fail)
+    site.reader.callbacks.failed(ZERO, "out of range")
+    site.services.shared_reader.poll(site.services.now)
+    assert [id_ for id_, _ in site.services.restarts] == [first.consumer.subscription.id]
+    assert not second.lane().following
+
+
+def test_partition_that_cannot_be_removed_costs_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+    (scene,) = site.scenes
+
+    def refuse(_partitions: object) -> None:
+        raise KafkaException(KafkaError(KafkaError._STATE))
+
+    monkeypatch.setattr(site.reader, "remove", refuse)
+    scene.consumer.pause(scene.lane())
+    site.services.shared_reader.poll(site.services.now)
+    assert site.reader.closed
+    site.services.now += RETRY_S
+    scene.consumer.resume(scene.lane())
+    site.catch_up(scene, at=4)
+    assert (scene.lane().following, len(site.readers)) == (True, 2)
+
+
+def test_full_buffer_of_a_lane_that_follows_pauses_that_lane_alone() -> None:
+    site = Site()
+    (scene,) = site.scenes
+    scene.consumer.backpressure.skipping_since = 1.0  # its own consumer was not polled for a moment
+    site.arrive(GOOD)
+    assert scene.lane().following
+
+
+def test_lag_after_leaving_is_not_that_of_an_old_fetch() -> None:
+    site = Site()
+    (scene,) = site.scenes
+    scene.kafka_consumer.listener.revoked([ONE])
+    scene.kafka_consumer.last, site.reader.ends[ZERO] = 3, 50
+    site.arrive(SMALL)
+    scene.consumer.pause(scene.lane())
+    scene.consumer.check()
+    assert scene.consumer.health.lag == 46
+
+
+def test_records_are_counted_up_to_where_a_lane_left() -> None:
+    site = Site((), ())
+    site.arrive(*[BAD] * UNDECODABLE_IN_A_ROW, GOOD, GOOD)
+    assert [scene.consumer.counters.read for scene in site.scenes] == [1 + UNDECODABLE_IN_A_ROW] * 2
+
+
+def test_dropped_records_are_shown_in_the_status_now_and_then() -> None:
+    site = Site()
+    (scene,) = site.scenes
+    shown = []
+    for seconds in (0.0, 1.0, site.services.dropped_commit_interval_s):
+        site.services.now += seconds
+        site.arrive(SMALL, at=scene.lane().ledger.position)
+        scene.consumer.status_changed = False
+        scene.consumer.following.count()
+        shown.append(scene.consumer.status_changed)
+    assert shown == [True, False, True]
 
 
 def test_paused_lane_leaves_at_the_readers_position() -> None:

@@ -61,9 +61,9 @@ class ReadBackpressure:
         self.skipping_since = self.skipping_since or now
         return now - self.skipping_since < LONGEST_SKIP_S
 
-    def to_pause(self, lanes: Collection[Lane[DeliveryT]]) -> list[Lane[DeliveryT]]:
-        """The lanes whose partitions must be paused now."""
-        everything = self.skipping_since > 0.0
+    def to_pause(self, lanes: Collection[Lane[DeliveryT]], *, polled: bool) -> list[Lane[DeliveryT]]:
+        """The lanes whose partitions must be paused now; `polled` is whether their own consumer was just polled."""
+        everything = polled and self.skipping_since > 0.0
         return [lane for lane in lanes if not lane.paused and (everything or self._over(lane))]
 
     def to_resume(self, lanes: Collection[Lane[DeliveryT]]) -> list[Lane[DeliveryT]]:

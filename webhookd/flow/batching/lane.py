@@ -28,6 +28,7 @@ from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.offsets.commit_metadata import CommitMetadata
 from webhookd.flow.offsets.ledger import Ledger
 from webhookd.flow.offsets.position import UNREAD, OffsetAndMetadata, Partition
+from webhookd.flow.offsets.read_position import ReadPosition
 
 RECENT_SUCCESS_S = 60.0
 """An endpoint counts as healthy for this long after a success. After that the next first attempt goes to the queue for
@@ -42,11 +43,10 @@ DeliveryT = TypeVar("DeliveryT")
 class Lane(Generic[DeliveryT]):
     """The state of one lane; owned by the ingest loop, not thread-safe.
 
-    `delivery` is the delivery in flight. The lane only needs to know whether there is one. So the type of deliveries is
-    a parameter, and deliveries can refer to lanes without an import cycle. `bound` is shared by the lanes of a
-    subscription. While `group` is set, its records are sent before all others. `parts` is the number of batches into
-    which a refused batch was divided, 0 for none. The next delivery takes no batches behind them, since one of them may
-    be refused too.
+    `delivery` is the delivery in flight; its type is a parameter, so that deliveries can refer to lanes without an
+    import cycle. `bound` is shared by the lanes of a subscription. While `group` is set, its records are sent before
+    all others. `parts` is the number of batches into which a refused batch was divided, 0 for none. The next delivery
+    takes no batches behind them, since one of them may be refused too.
     """
 
     def __init__(
@@ -92,8 +92,7 @@ class Lane(Generic[DeliveryT]):
         self.endpoint_latency = endpoint_latency or EndpointLatency()
         self.bound = bound or BatchBound(sys.maxsize)
         self.group: Group | None = None
-        self.parts = 0
-        self.slow_deliveries = 0
+        self.parts = self.slow_deliveries = 0
         self.send_alone = False
         self.dispatch_not_before = 0.0
 
@@ -107,7 +106,7 @@ class Lane(Generic[DeliveryT]):
 
     @property
     def following(self) -> bool:
-        """Whether it is fed by the shared reader; otherwise by the consumer of its subscription."""
+        """Whether the shared reader reads for it; otherwise the consumer of its subscription does."""
         return self.ledger.followed is not None
 
     @property
@@ -159,8 +158,7 @@ class Lane(Generic[DeliveryT]):
         """What to commit; None while nothing may be committed.
 
         That is before the first record was read, while the position is not known, and while it is not confirmed that
-        the topic is the one that was read. If the topic was deleted and recreated, a commit would move the position in
-        the new topic.
+        the topic is the one that was read: in a recreated topic a commit would move the position.
         """
         watermark = self.ledger.watermark
         if watermark == UNREAD or not (self.position_known and self.topic_confirmed):
@@ -244,6 +242,11 @@ class Lane(Generic[DeliveryT]):
         self.waiting.append(RenderedRecord(offset, text, now))
         self.buffered_bytes += len(text)
         self._envelope.traced |= traced
+
+    def follow(self, position: ReadPosition) -> None:
+        """Follow a shared reader. Raises ValueError if that is past this lane's position."""
+        self.ledger.follow(position)
+        self._end_offset = UNREAD
 
     def look_ahead(self, messages: Iterable[Message], matcher: Matching) -> bool:
         """Search the messages for a decodable record; returns whether one was found.
@@ -343,6 +346,7 @@ class Lane(Generic[DeliveryT]):
 
     def skip_to(self, offset: int) -> None:
         """Continue to read at `offset`; of the records before it, only those accepted already are still waited for."""
+        self.ledger.unfollow()
         self.ledger.read(offset - 1)
         self.undecodable_run.lookahead_offset = None
 
@@ -376,7 +380,7 @@ class Lane(Generic[DeliveryT]):
         self.delivery = None
         self.group, self.parts = None, 0
         self.undecodable_run.reset()
-        self.awaiting_seek = self.ledger.position != UNREAD
+        self.awaiting_seek, self._end_offset = self.ledger.position != UNREAD, UNREAD
         return self.ledger.rewind()
 
     def _stop_before(self, offset: int, message: Message, error: Exception) -> None:

@@ -45,7 +45,7 @@ class SharedPartition(Generic[DeliveryT]):
 
     def add(self, lane: Lane[DeliveryT], matcher: TopicMatcher) -> None:
         """Let a lane follow. Raises ValueError if the reader is past the lane's position."""
-        lane.ledger.follow(self.position)
+        lane.follow(self.position)
         id_ = lane.subscription_id
         follower = self._ahead[id_] = self.followers[id_] = Follower(lane, matcher, self._matching.group(id_))
         self._begin_reached(self.position.offset)
@@ -70,6 +70,7 @@ class SharedPartition(Generic[DeliveryT]):
             until = self._begin_reached(unread[0].offset() or 0)
             part = unread if until is None else [message for message in unread if (message.offset() or 0) < until]
             self._take_all(part, now)
+            self._count_left(part)
             unread = unread[len(part) :]
         return self._touched.values()
 
@@ -83,10 +84,17 @@ class SharedPartition(Generic[DeliveryT]):
         follower = self.followers[subscription_id]
         counts, follower.counts = follower.counts, ReadCounts()
         if subscription_id not in self._ahead:
-            counts.read = self._records - follower.records_at
+            counts.read += self._records - follower.records_at
             counts.denied = self._denials[follower.group] - follower.denials_at
             self._count_from_here(follower)
         return counts
+
+    def _count_left(self, messages: Sequence[Message]) -> None:
+        """Do not count for lanes that have left in the middle of these messages what they have not read."""
+        for follower in self._touched.values():
+            ledger = follower.lane.ledger
+            if ledger.followed is not self.position:
+                follower.counts.read -= sum((message.offset() or 0) >= ledger.position for message in messages)
 
     def _count_from_here(self, follower: Follower[DeliveryT]) -> None:
         follower.records_at, follower.denials_at = self._records, self._denials[follower.group]

@@ -46,7 +46,7 @@ class Owner(Protocol):
     def seek(self, targets: Sequence[LaneOffset]) -> None:
         """Seek to these offsets, at which the lanes continue with the own consumer."""
 
-    def apply_backpressure(self) -> None:
+    def apply_backpressure(self, *, polled: bool) -> None:
         """Pause lanes that buffer too much, and resume others."""
 
     def request_dispatch(self) -> None:
@@ -71,6 +71,8 @@ class FollowingLanes:
         self._filters = {topic: filters for topic, filters in _filters(owner.subscription) if is_shareable(*filters)}
         self._not_before: dict[str, float] = {}
         self._paused: set[Partition] = set()
+        self._ends: dict[Partition, int] = {}
+        self._status_at = 0.0
 
     @property
     def all_follow(self) -> bool:
@@ -96,6 +98,7 @@ class FollowingLanes:
         """End to follow, if the lane does; the own consumer must be moved to the lane's position then."""
         if not self._reader.is_followed_by(lane):
             return False
+        self._ends[lane.partition] = self._reader.end_offset(lane.partition) or 0
         self._count(lane, self._reader.leave(lane))
         self._not_before[lane.name] = self._services.monotonic() + RETURN_S
         self._services.poll_soon(self._owner.subscription.id)
@@ -117,7 +120,9 @@ class FollowingLanes:
         """The end offset of the lane's partition, as the last fetch of the client that reads it has returned it."""
         if lane.following:
             return self._reader.end_offset(lane.partition)
-        return self._owner.kafka_consumer.end_offset(lane.partition)
+        # The own consumer's answer is as old as its last fetch: it may be from before the lane began to follow.
+        end = self._owner.kafka_consumer.end_offset(lane.partition)
+        return end if end is None else max(end, self._ends.get(lane.partition, end))
 
     def records_taken(self, followers: Sequence[Follower[Delivery]]) -> None:
         """See FollowingSubscription."""
@@ -127,7 +132,7 @@ class FollowingLanes:
             if not follower.lane.following:
                 self.lane_dropped(follower.lane)
         owner.status_changed = True
-        owner.apply_backpressure()
+        owner.apply_backpressure(polled=False)
         owner.request_dispatch()
 
     def lane_dropped(self, lane: Lane) -> None:
@@ -148,6 +153,10 @@ class FollowingLanes:
     def _count(self, lane: Lane, counts: ReadCounts) -> None:
         if not counts.read:
             return
+        now = self._services.monotonic()
+        if now >= self._status_at:  # many that only drop records do not write their statuses each second
+            self._status_at = now + self._services.dropped_commit_interval_s
+            self._owner.status_changed = True
         counters = self._owner.counters
         counters.read += counts.read
         counters.matched += counts.matched

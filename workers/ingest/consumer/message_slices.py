@@ -25,6 +25,12 @@ class MessageSlices:
         self.waiting: list[Message] = []
         self._monotonic = monotonic
         self._size = FIRST_SLICE_SIZE
+        self._largest = LARGEST_SLICE_SIZE
+
+    def bound(self, size: int, *, anew: bool = False) -> None:
+        """Make no slice larger than this; `anew` replaces smaller bounds."""
+        self._largest = max(1, min(size, LARGEST_SLICE_SIZE if anew else self._largest))
+        self._size = min(self._size, self._largest)
 
     def process(self, messages: list[Message], take: Callable[[list[Message]], None]) -> float:
         """Let `take` process slices of the messages for about BUDGET_S, and keep the rest in `waiting`.
@@ -44,7 +50,7 @@ class MessageSlices:
             if ended - began > BUDGET_S / 2:
                 self._size = max(1, self._size // 4)
             else:
-                self._size = min(LARGEST_SLICE_SIZE, self._size * 2)
+                self._size = min(self._largest, self._size * 2)
             began = ended
         return message_s
 

@@ -8,6 +8,7 @@ records are read and dropped again.
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
+from zlib import crc32
 
 from confluent_kafka import KafkaException
 
@@ -41,15 +42,12 @@ class OffsetCommits:
         self._events = events
         self._services = services
         self._subscription_id = subscription_id
-        self._dropped_due_at = 0.0
+        self._dropped_due_at: float | None = None
 
     def take_moved(self) -> dict[Partition, OffsetAndMetadata]:
         """Return what has changed since the last call and must be committed; it then counts as committed."""
         moved = {}
-        now = self._services.monotonic()
-        with_dropped = now >= self._dropped_due_at
-        if with_dropped:
-            self._dropped_due_at = now + self._services.dropped_commit_interval_s
+        with_dropped = self._dropped_due()
         for lane in self._owner.accumulator.lanes.values():
             committable = lane.committable
             if committable is None or committable == lane.committed:
@@ -58,6 +56,16 @@ class OffsetCommits:
                 moved[lane.partition] = lane.committed = committable
                 lane.delivered_since_commit = False
         return moved
+
+    def _dropped_due(self) -> bool:
+        """Whether lanes that have only dropped records commit now. Subscriptions that start together do so in turns."""
+        now, interval_s = self._services.monotonic(), self._services.dropped_commit_interval_s
+        if self._dropped_due_at is None:
+            self._dropped_due_at = now + interval_s * (crc32(self._subscription_id.encode()) / 2**32)
+        if now < self._dropped_due_at:
+            return False
+        self._dropped_due_at = now + interval_s
+        return True
 
     def commit(self) -> None:
         """Ask Kafka to commit what has changed; returns at once. If it fails, the next commit includes it again."""

@@ -35,6 +35,12 @@ from workers.ingest.ports import FollowingSubscription, PartitionReader
 IDLE_POLL_S = 0.02
 """The longest time between two polls, and so the longest delay of a record after a pause."""
 
+LARGEST_LEAD = 2000
+"""A lane that is farther ahead of the reader, in offsets, would wait for records that others are still to take."""
+
+LARGEST_FAN_OUT = 20_000
+"""About so many lanes may take records between two readings of the clock, if each wants every record."""
+
 RETRY_S = 5.0
 """How long no lane begins to follow after the reader has failed as a whole."""
 
@@ -76,14 +82,18 @@ class SharedReader:
         self._failed: dict[Partition, str] = {}
         self._active_at = 0.0
         self._not_before = 0.0
+        self._removal_failed: KafkaException | None = None
 
     # Called by the subscriptions' consumers.
 
     def may_follow(self, lane: Lane) -> bool:
-        """Whether the lane can follow from its position: the reader is not past it, or begins there."""
+        """Whether the lane can follow from its position: the reader is a little before it, or begins there."""
+        if self._monotonic() < self._not_before:
+            return False
         read = self._partitions.get(lane.partition)
-        reached = lane.at_end if read is None else lane.ledger.position >= read.position.offset
-        return reached and self._monotonic() >= self._not_before
+        if read is None:
+            return lane.at_end
+        return 0 <= lane.ledger.position - read.position.offset <= LARGEST_LEAD
 
     def follow(
         self,
@@ -97,12 +107,13 @@ class SharedReader:
         topic = self._topics.setdefault(lane.partition.topic, _Topic())
         if not self._reads(lane, topic):
             return False
-        id_ = lane.subscription_id
+        id_, read = lane.subscription_id, self._partitions[lane.partition]
         if id_ not in topic.lanes:
             topic.matching.add(id_, policies, filters)
+        read.add(lane, matcher)
         topic.lanes[id_] = topic.lanes.get(id_, 0) + 1
         self._owners[id_] = owner
-        self._partitions[lane.partition].add(lane, matcher)
+        self._slices.bound(LARGEST_FAN_OUT // len(read.followers))
         return True
 
     def leave(self, lane: Lane) -> ReadCounts:
@@ -137,6 +148,8 @@ class SharedReader:
             self.poll_at = now + IDLE_POLL_S
             return
         try:
+            if self._removal_failed is not None:
+                raise self._removal_failed
             messages = self._slices.waiting or self._reader.poll()
         except KafkaException as error:
             self._fail(error)
@@ -170,7 +183,8 @@ class SharedReader:
             _log.warning("shared_reader_failed", lane=lane.name, detail=str(error))
             self._not_before = self._monotonic() + RETRY_S
             return False
-        self._partitions[lane.partition] = SharedPartition(lane.partition, offset, topic.matching)
+        read = self._partitions[lane.partition] = SharedPartition(lane.partition, offset, topic.matching)
+        read.reach_end(offset)  # the lane has reached it
         return True
 
     def _stop_reading(self, partition: Partition) -> None:
@@ -180,8 +194,10 @@ class SharedReader:
         try:
             if self._reader is not None:
                 self._reader.remove([partition])
-        except KafkaException as error:  # its messages find no lane
-            _log.warning("shared_reader_failed", lane=str(partition), detail=str(error))
+        except KafkaException as error:  # the partition could not be added again: the next poll makes another client
+            self._removal_failed = error
+        most = max((len(read.followers) for read in self._partitions.values()), default=1)
+        self._slices.bound(LARGEST_FAN_OUT // max(1, most), anew=True)
 
     def _forget(self, lane: Lane) -> None:
         """Forget a lane of a subscription; with the last one its policies and filters."""
@@ -255,11 +271,16 @@ class SharedReader:
     def _drop(self, partitions: Iterable[Partition]) -> None:
         for partition in partitions:
             for follower in list(self._partitions[partition].followers.values()):
-                self._owners[follower.lane.subscription_id].lane_dropped(follower.lane)
+                owner = self._owners[follower.lane.subscription_id]
+                try:
+                    owner.lane_dropped(follower.lane)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this subscription only
+                    owner.reading_failed(error)
 
     def _fail(self, error: KafkaException) -> None:
         """Let all lanes continue with their own consumers: the client cannot be used any more."""
         _log.error("shared_reader_failed", lane="*", detail=str(error))
         self._not_before = self._monotonic() + RETRY_S
+        self._removal_failed = None
         self._drop(list(self._partitions))
         self.close()

@@ -143,7 +143,7 @@ class SubscriptionConsumer:
             self.following.begin(now)
             if self.following.all_follow:
                 self.poll_at = now + FOLLOWING_POLL_S
-        self.apply_backpressure()
+        self.apply_backpressure(polled=True)
         return bool(messages)
 
     @property
@@ -338,10 +338,10 @@ class SubscriptionConsumer:
     def _owns(self, lane: Lane) -> bool:
         return not self.closed and self.lane(lane.partition) is lane
 
-    def apply_backpressure(self) -> None:
+    def apply_backpressure(self, *, polled: bool) -> None:
         """Pause the lanes that buffer too much, and resume others."""
         lanes = self.accumulator.lanes.values()
-        for lane in self.backpressure.to_pause(lanes):
+        for lane in self.backpressure.to_pause(lanes, polled=polled):
             self._pause_lane(lane)
         for lane in self.backpressure.to_resume(lanes):
             self.resume(lane)
