@@ -51,7 +51,10 @@ class SessionRun:
 
 
 class WorkerSessions:
-    """Thread-safe. `idle_s` is how long a session stays open; with 0 none is opened. At most `most()` are open."""
+    """Thread-safe. `idle_s` is how long a session stays open; with 0 none is opened.
+
+    None is opened while `most()` or more are open.
+    """
 
     def __init__(
         self, pushes: Pushes, worker: str, *, idle_s: float, most: Callable[[], int], monotonic: Monotonic
@@ -71,13 +74,17 @@ class WorkerSessions:
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
-        """Close all sessions, and open none any more. Blocks until they are closed, for at most `budget_s`."""
+        """Close all sessions, and open none any more. Blocks until they are closed, for at most `budget_s`.
+
+        Those that are still open then are forgotten: what is pushed to them is not claimed, and ingest publishes it.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         self.close_all()
         with self._changed:
             self._changed.wait_for(lambda: not self._open, budget_s)
+            self._open.clear()
 
     def close_all(self) -> None:
         """Close all sessions as soon as possible; returns at once."""

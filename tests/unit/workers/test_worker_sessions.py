@@ -20,6 +20,7 @@ from workers.delivery.delivery_observers import DeliveryObservers
 from workers.delivery.delivery_sender import DeliverySender, TemplateResult
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.task_handler import BACK_OFF_S, TaskHandler
+from workers.delivery.task_run import TaskRun
 from workers.delivery.worker_sessions import WorkerSessions, most_sessions
 
 WORKER = "w"
@@ -174,6 +175,18 @@ def test_after_a_stop_no_session_is_opened(scene: Scene) -> None:
     task = scene.task("d1")
     scene.answer()
     assert ends(task)
+
+
+def test_nothing_is_begun_after_a_stop_that_took_too_long(scene: Scene) -> None:
+    begun: list[DeliveryRef] = []
+    session = scene.sessions.add(TaskRun(), lambda _session, refs: begun.extend(refs))  # its task closes it never
+    assert session is not None
+    scene.sessions.stop(0.0)
+    until(lambda: "pushed-deliveries" not in {thread.name for thread in threading.enumerate()}, "nothing is read")
+    scene.coordination.claim(scene._claimable("d1"), (), session.session.claim(opens=True))
+    assert scene.push("d2")
+    pushed = scene.coordination.take_pushed(WORKER, 0.0)
+    assert (pushed is not None, begun) == (True, [])
 
 
 def test_session_closes_when_nothing_is_pushed() -> None:
