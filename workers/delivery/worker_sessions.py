@@ -123,11 +123,18 @@ class WorkerSessions:
             received = None if session.overdue(now) else session.received
         if left_s > 0:
             return left_s
+        return None if self._close(session.id, received) else 0.01
+
+    def close_at_once(self, one: SessionRun) -> None:
+        """Close the session although pushes may not have been received: its task has failed."""
+        self._close(one.session.id, None)
+
+    def _close(self, session: str, received: int | None) -> bool:
         try:
-            return None if self._pushes.close_session(session.id, received) else 0.01
+            return self._pushes.close_session(session, received)
         except QueueUnavailable as error:
             _log.warning("session_not_closed", code=error.code, detail=error.detail)
-            return None
+            return True
 
     def _read(self) -> None:
         while True:
