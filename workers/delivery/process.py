@@ -211,7 +211,7 @@ class WorkerProcess:
             self._edges.coordination,
             self._worker_id,
             idle_s=self._settings.session_idle_s,
-            most=lambda: most_sessions(self._threads),
+            most=lambda: most_sessions(self._threads) if self._load.busy < self._threads else 0,
             monotonic=clock.monotonic,
         )
 

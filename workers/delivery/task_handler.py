@@ -20,12 +20,14 @@ steps are the same. What ingest pushes to a worker that has died is not claimed,
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import Protocol
 
 import msgspec
+from celery.exceptions import Reject
 
 from webhookd import logs
-from webhookd.errors import QueueUnavailable, SecretsUnreadable, StoreUnavailable, UnusableSubscription
+from webhookd.errors import QueueUnavailable, SecretsUnreadable, StoreUnavailable, Unavailable, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import decode_batches
@@ -132,6 +134,7 @@ class TaskHandler:
         self._observers = observers
         self._limits = limits
         self._clocks = clocks
+        self._read_again_at = -inf
 
     def deliver(
         self, refs: list[DeliveryRef], publish_retry: PublishRetry, sessions: WorkerSessions | None = None
@@ -163,35 +166,52 @@ class TaskHandler:
                 session_opened(one)
                 while (wait_s := sessions.close_when_due(one)) is not None:
                     self._handle(one.run.take(wait_s), publish_retry)
+        except Unavailable:  # nothing was claimed, so no session was opened
+            raise
+        except Exception:
+            sessions.close_at_once(one)
+            raise
         finally:
             sessions.remove(one)
 
     def _handle(self, entries: Sequence[Entry], publish_retry: PublishRetry) -> None:
         for entry in entries:
             if isinstance(entry, Again):
-                publish_retry(entry.ref, entry.wait_s)
+                _publish_if_possible(publish_retry, entry.ref, entry.wait_s)
             elif callable(entry):
                 entry()
             elif entry is not None:
                 self._observers.log.ended(entry, trace_id_of(entry.ref.traceparent))
                 if isinstance(entry.verdict, RetryAt):
-                    publish_retry(_next_attempt(entry), entry.verdict.wait_s)
+                    _publish_if_possible(publish_retry, _next_attempt(entry), entry.verdict.wait_s)
 
     def _begin_pushed(self, one: SessionRun, refs: Sequence[DeliveryRef]) -> None:
         """Begin deliveries that were pushed to a session; called by the thread that has taken them from the store."""
-        if self._cache.in_memory(refs):
-            self._begin_pushed_now(one, refs)
+        known: list[DeliveryRef] = []
+        unread: list[DeliveryRef] = []
+        for ref in refs:
+            (known if self._cache.in_memory([ref]) else unread).append(ref)
+        if unread:
+            one.run.call(partial(self._begin_unread, one, unread))
+        if known:
+            self._begin_pushed_now(one, known)
+
+    def _begin_unread(self, one: SessionRun, refs: Sequence[DeliveryRef]) -> None:
+        """Begin pushed deliveries whose templates must be read; called by the thread of the session's task.
+
+        While the database is down it is asked once in BACK_OFF_S: the thread also publishes retries.
+        """
+        if self._clocks.monotonic() < self._read_again_at:
+            _delay(one, refs, StoreUnavailable())
         else:
-            one.run.call(partial(self._begin_pushed_now, one, refs))
+            self._begin_pushed_now(one, refs)
 
     def _begin_pushed_now(self, one: SessionRun, refs: Sequence[DeliveryRef]) -> None:
         try:
             self._begin(list(refs), one.run, one.run.publish_again, one.session.claim())
         except StoreUnavailable as error:
-            ids = [ref.id for ref in refs]
-            _log.warning("deliveries_delayed", code=error.code, detail=error.detail, deliveries=ids)
-            for ref in refs:
-                one.run.publish_again(ref, BACK_OFF_S)
+            self._read_again_at = self._clocks.monotonic() + BACK_OFF_S
+            _delay(one, refs, error)
         except QueueUnavailable as error:  # ingest publishes as tasks what is not claimed
             _log.warning("push_not_claimed", code=error.code, detail=error.detail, deliveries=[ref.id for ref in refs])
 
@@ -345,6 +365,21 @@ def _publish_unread_again(found: Sequence[tuple[DeliveryRef, TemplateResult]], p
     _log.warning("deliveries_delayed", code=error.code, detail=error.detail, deliveries=[ref.id for ref, _ in unread])
     for ref, _ in unread:
         publish_retry(ref, BACK_OFF_S)
+
+
+def _delay(one: SessionRun, refs: Sequence[DeliveryRef], error: StoreUnavailable) -> None:
+    """Let the session's task publish these deliveries once more."""
+    _log.warning("deliveries_delayed", code=error.code, detail=error.detail, deliveries=[ref.id for ref in refs])
+    for ref in refs:
+        one.run.publish_again(ref, BACK_OFF_S)
+
+
+def _publish_if_possible(publish_retry: PublishRetry, ref: DeliveryRef, wait_s: float) -> None:
+    """Publish a delivery of a task whose other deliveries go on if that fails; ingest dispatches it again then."""
+    try:
+        publish_retry(ref, wait_s)
+    except Reject as error:
+        _log.warning("retry_not_published", delivery=ref.id, subscription=ref.subscription, detail=str(error.reason))
 
 
 def _next_attempt(sender: DeliverySender) -> DeliveryRef:

@@ -10,8 +10,11 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock
 
+from webhookd import logs
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from workers.delivery.delivery_sender import DeliverySender
+
+_log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class TaskRun:
     def _call(self, action: Callable[[], None]) -> None:
         try:
             action()
+        except Exception:  # noqa: BLE001 - whatever it is, it must not keep the thread from the other deliveries
+            _log.exception("push_failed")
         finally:
             self.cancel()
 

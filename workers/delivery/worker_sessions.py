@@ -51,7 +51,10 @@ class SessionRun:
 
 
 class WorkerSessions:
-    """Thread-safe. `idle_s` is how long a session stays open; with 0 none is opened. At most `most()` are open."""
+    """Thread-safe. `idle_s` is how long a session stays open; with 0 none is opened.
+
+    None is opened while `most()` or more are open.
+    """
 
     def __init__(
         self, pushes: Pushes, worker: str, *, idle_s: float, most: Callable[[], int], monotonic: Monotonic
@@ -71,13 +74,17 @@ class WorkerSessions:
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
-        """Close all sessions, and open none any more. Blocks until they are closed, for at most `budget_s`."""
+        """Close all sessions, and open none any more. Blocks until they are closed, for at most `budget_s`.
+
+        Those that are still open then are forgotten: what is pushed to them is not claimed, and ingest publishes it.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         self.close_all()
         with self._changed:
             self._changed.wait_for(lambda: not self._open, budget_s)
+            self._open.clear()
 
     def close_all(self) -> None:
         """Close all sessions as soon as possible; returns at once."""
@@ -116,11 +123,18 @@ class WorkerSessions:
             received = None if session.overdue(now) else session.received
         if left_s > 0:
             return left_s
+        return None if self._close(session.id, received) else 0.01
+
+    def close_at_once(self, one: SessionRun) -> None:
+        """Close the session although pushes may not have been received: its task has failed."""
+        self._close(one.session.id, None)
+
+    def _close(self, session: str, received: int | None) -> bool:
         try:
-            return None if self._pushes.close_session(session.id, received) else 0.01
+            return self._pushes.close_session(session, received)
         except QueueUnavailable as error:
             _log.warning("session_not_closed", code=error.code, detail=error.detail)
-            return None
+            return True
 
     def _read(self) -> None:
         while True:

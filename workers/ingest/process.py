@@ -180,6 +180,7 @@ class IngestProcess:
             on_unknown=self._publish_unknown,
             on_refused=self._push_refused,
             may_publish=self._policies.may_publish,
+            sessions=self._settings.session_idle_s > 0,
         )
 
     def _new_loop(self) -> IngestLoop:

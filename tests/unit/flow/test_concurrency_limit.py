@@ -111,6 +111,16 @@ def test_delivery_that_waits_for_a_quota_uses_no_thread() -> None:
     assert subscription.threads_in_use(6.0).first == pytest.approx(2.0)
 
 
+def test_delivery_that_waited_for_a_quota_comes_back_as_a_task_of_its_own() -> None:
+    subscription, in_flight = full(2, alone=False), in_flight_deliveries()
+    deliveries = RoundRobin(WorkerThreads(first=16, retry=16)).ready({"s": subscription}, 0.0, raise_it)
+    for delivery in deliveries:
+        in_flight.published(delivery, 0.0)
+        in_flight.apply(about(delivery, ReportKind.WAITING, wait_s=5.0), 1.0)
+        in_flight.apply(about(delivery, ReportKind.STARTED), 6.0)
+    assert subscription.threads_in_use(6.0).first == pytest.approx(2.0)
+
+
 def test_mixed_batch_uses_one_thread() -> None:
     subscription = full(10, size=1)
     mixing = accumulator(10, size=100)

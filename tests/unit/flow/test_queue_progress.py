@@ -73,3 +73,21 @@ def test_delivery_at_an_unknown_position_is_not_still_queued() -> None:
     progress = QueueProgress(WAIT_S)
     progress.claimed("first", progress.published("first"), 1.0)
     assert not progress.still_queued("first", UNKNOWN_PUBLICATION, 1.5)
+
+
+def test_late_claim_of_a_pushed_delivery_says_nothing_about_its_queue() -> None:
+    in_flight, (first, second, pushed) = queued(3)
+    in_flight.published(pushed, 0.0, pushed=True)
+    in_flight.published(pushed, 2.0)  # as a task, because no session has claimed it in time
+    in_flight.apply(about(first, ReportKind.STARTED), WAIT_S - 1.0)
+    in_flight.apply(about(pushed, ReportKind.STARTED), WAIT_S - 1.0)
+    assert in_flight.overdue(WAIT_S)[0] == []
+    assert second.due_at == 2 * WAIT_S
+
+
+def test_claim_of_a_pushed_delivery_does_not_make_a_stalled_queue_move() -> None:
+    in_flight, (waiting, pushed) = queued(2)
+    in_flight.published(pushed, 0.0, pushed=True)
+    in_flight.published(pushed, 2.0)
+    in_flight.apply(about(pushed, ReportKind.STARTED), WAIT_S - 1.0)
+    assert in_flight.overdue(WAIT_S)[0] == [waiting]

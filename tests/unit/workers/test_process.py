@@ -11,6 +11,7 @@ from tests.harness.metrics import LiveMetrics
 from webhookd.errors import UnusableSetting
 from webhookd.settings import Settings
 from workers.delivery.process import WorkerProcess
+from workers.delivery.task_run import TaskRun
 from workers.edges import build_edges
 
 
@@ -48,3 +49,12 @@ def test_attempts_are_served_from_the_start(process: WorkerProcess, tmp_path: Pa
     WorkerProcess(settings, edges, live_metrics)
     assert live_metrics.read().value("webhookd_attempt_duration_seconds_count") == 0
     edges.close()
+
+
+def test_task_that_takes_the_last_free_thread_opens_no_session(process: WorkerProcess) -> None:
+    sessions = process._new_sessions()
+    for _ in range(process._threads):
+        process._load.task_started()
+    assert sessions.add(TaskRun(), lambda _session, _refs: None) is None
+    process._load.task_ended()
+    assert sessions.add(TaskRun(), lambda _session, _refs: None) is not None

@@ -17,7 +17,7 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.settings import Settings
 from workers.celery_app import build_celery
 from workers.ingest.dispatch.task_publisher import Outgoing, Takeover, TaskPublisher
-from workers.task_names import FIRST
+from workers.task_names import FIRST, SESSION
 
 
 class StuckCoordination(UnreliableCoordination):
@@ -44,14 +44,18 @@ class StuckCoordination(UnreliableCoordination):
 class Scene:
     """A publisher, and a coordination store that may refuse calls."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, sessions: bool = True) -> None:
         settings = Settings(redis_url="memory://", database_url=f"sqlite:///{folder}/none.db")
         self.coordination = StuckCoordination()
         self.unknown: SimpleQueue[Delivery] = SimpleQueue()
         self.app = build_celery(settings)
         self.refused: set[str] = set()
         self.publisher = TaskPublisher(
-            self.app, self.coordination, on_unknown=self._failed, may_publish=lambda id_: id_ not in self.refused
+            self.app,
+            self.coordination,
+            on_unknown=self._failed,
+            may_publish=lambda id_: id_ not in self.refused,
+            sessions=sessions,
         )
         self.publisher.start()
 
@@ -74,15 +78,28 @@ class Scene:
         assert self.coordination.done.get(timeout=PATIENCE_S) == "make_claimable"
         return ref
 
+    def may_stay(self) -> list[int]:
+        """What the tasks in the queue for first attempts say of sessions."""
+        self.publisher.stop(PATIENCE_S)  # it publishes what waits
+        found = []
+        with self.app.connection_for_read() as connection:
+            while message := connection.default_channel.basic_get(FIRST, no_ack=True):
+                found.append(message.headers[SESSION])
+        return found
+
+    def close(self) -> None:
+        """End the thread."""
+        self.publisher.stop(PATIENCE_S)
+        with self.app.connection_for_write() as connection:
+            connection.default_channel.queue_purge(FIRST)  # the transport's memory outlives the application
+        self.app.close()
+
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     made = Scene(tmp_path)
     yield made
-    made.publisher.stop(PATIENCE_S)
-    with made.app.connection_for_write() as connection:
-        connection.default_channel.queue_purge(FIRST)  # the transport's memory outlives the application
-    made.app.close()
+    made.close()
 
 
 def test_revoked_delivery_is_stale(scene: Scene) -> None:
@@ -170,3 +187,11 @@ def test_published_task_is_measured(scene: Scene, live_metrics: LiveMetrics) -> 
     assert [(one.labels["service"], one.labels["operation"], one.value) for one in seen.series(count)] == [
         ("redis", "publish", 1)
     ]
+
+
+@pytest.mark.parametrize("sessions", [True, False])
+def test_task_may_stay_open_only_if_this_process_has_sessions(tmp_path: Path, *, sessions: bool) -> None:
+    scene = Scene(tmp_path, sessions=sessions)
+    scene.published()
+    assert scene.may_stay() == [int(sessions)]
+    scene.close()

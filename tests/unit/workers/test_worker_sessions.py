@@ -6,6 +6,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 import pytest
+from celery.exceptions import Reject
 
 from tests.harness.delivery_senders import OK, PATIENCE_S, SenderScene, UnreliableCoordination, answer, batches_of, ref
 from tests.harness.pipeline import until
@@ -20,6 +21,7 @@ from workers.delivery.delivery_observers import DeliveryObservers
 from workers.delivery.delivery_sender import DeliverySender, TemplateResult
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.task_handler import BACK_OFF_S, TaskHandler
+from workers.delivery.task_run import TaskRun
 from workers.delivery.worker_sessions import WorkerSessions, most_sessions
 
 WORKER = "w"
@@ -40,8 +42,14 @@ class Scene:
         )
         self.requests: SimpleQueue[DeliverySender] = SimpleQueue()
         self.retries: SimpleQueue[tuple[DeliveryRef, float]] = SimpleQueue()
+        self.publish_errors: list[Exception] = []
+        self.failed_tasks: SimpleQueue[Exception] = SimpleQueue()
         self.database_read_by: list[str] = []
         self.cached = True
+        self.uncached: set[str] = set()
+        self.database_answers = threading.Event()
+        self.database_answers.set()
+        self.database_fault: Exception | None = None
         self.database_up = True
         self.report_sender = ReportSender(
             self.coordination, monotonic=lambda: senders.now, lease_s=LONG_S, lost_after_s=PATIENCE_S
@@ -61,11 +69,17 @@ class Scene:
         self._tasks: list[Thread] = []
 
     def in_memory(self, refs: Sequence[DeliveryRef]) -> bool:
-        return self.cached or not refs
+        return not any(self._uncached(one) for one in refs)
+
+    def _uncached(self, one: DeliveryRef) -> bool:
+        return not self.cached or one.id in self.uncached
 
     def templates(self, refs: list[DeliveryRef]) -> list[TemplateResult]:
-        if not self.cached:
+        if not self.in_memory(refs):
             self.database_read_by.append(threading.current_thread().name)
+            assert self.database_answers.wait(PATIENCE_S)
+            if self.database_fault is not None:
+                raise self.database_fault
         return [self.senders.template if self.database_up else StoreUnavailable() for _ in refs]
 
     def submit(self, sender: DeliverySender) -> None:
@@ -85,13 +99,24 @@ class Scene:
         """Begin a task of these deliveries, each of a lane of its own."""
         refs = self._claimable(*ids)
         task = Thread(
-            target=self.handler.deliver,
-            args=(refs, lambda one, wait_s: self.retries.put((one, wait_s)), self.sessions),
+            target=self._deliver,
+            args=(refs,),
             name=f"task-{len(self._tasks)}",
         )
         self._tasks.append(task)
         task.start()
         return task
+
+    def _deliver(self, refs: list[DeliveryRef]) -> None:
+        try:
+            self.handler.deliver(refs, self._publish_retry, self.sessions)
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            self.failed_tasks.put(error)
+
+    def _publish_retry(self, one: DeliveryRef, wait_s: float) -> None:
+        if self.publish_errors:
+            raise self.publish_errors.pop()
+        self.retries.put((one, wait_s))
 
     def push(self, *ids: str, session: str = SESSION) -> bool:
         """Push deliveries to a session; returns whether it is open."""
@@ -176,6 +201,18 @@ def test_after_a_stop_no_session_is_opened(scene: Scene) -> None:
     assert ends(task)
 
 
+def test_nothing_is_begun_after_a_stop_that_took_too_long(scene: Scene) -> None:
+    begun: list[DeliveryRef] = []
+    session = scene.sessions.add(TaskRun(), lambda _session, refs: begun.extend(refs))  # its task closes it never
+    assert session is not None
+    scene.sessions.stop(0.0)
+    until(lambda: "pushed-deliveries" not in {thread.name for thread in threading.enumerate()}, "nothing is read")
+    scene.coordination.claim(scene._claimable("d1"), (), session.session.claim(opens=True))
+    assert scene.push("d2")
+    pushed = scene.coordination.take_pushed(WORKER, 0.0)
+    assert (pushed is not None, begun) == (True, [])
+
+
 def test_session_closes_when_nothing_is_pushed() -> None:
     scene = Scene(idle_s=0.05)
     task = scene.task("d1")
@@ -240,6 +277,69 @@ def test_pushed_deliveries_are_published_again_while_the_database_is_down(scene:
     scene.push("d2")
     one, wait_s = scene.retries.get(timeout=PATIENCE_S)
     assert (one.id, one.attempt, wait_s) == ("d2", 0, BACK_OFF_S)
+
+
+def test_database_that_is_down_is_asked_by_one_push_in_a_while(scene: Scene) -> None:
+    scene.task("d1")
+    scene.wait_open()
+    scene.answer()
+    scene.cached = scene.database_up = False
+    again = []
+    for id_ in ("d2", "d3"):
+        scene.push(id_)
+        again.append(scene.retries.get(timeout=PATIENCE_S)[0].id)
+    assert (again, len(scene.database_read_by)) == (["d2", "d3"], 1)
+    scene.senders.now += BACK_OFF_S
+    scene.database_up = True
+    scene.push("d4")
+    assert (scene.answer(), len(scene.database_read_by)) == ("d4", 2)
+
+
+def test_pushed_delivery_does_not_wait_for_the_template_of_another_one(scene: Scene) -> None:
+    scene.task("d1")
+    scene.wait_open()
+    scene.answer()
+    scene.uncached = {"d2"}
+    scene.database_answers.clear()
+    scene.push("d2", "d3")
+    assert scene.answer() == "d3"
+    scene.database_answers.set()
+    assert scene.answer() == "d2"
+
+
+def test_fault_while_templates_are_read_does_not_end_the_session(scene: Scene) -> None:
+    scene.task("d1")
+    scene.wait_open()
+    scene.answer()
+    scene.uncached, scene.database_fault = {"d2"}, AssertionError("a fault of ours")
+    scene.push("d2")
+    until(lambda: len(scene.database_read_by) == 1, "it is read")
+    scene.push("d3")
+    scene.answer(503)
+    assert scene.retries.get(timeout=PATIENCE_S)[0].id == "d3"
+
+
+def test_session_goes_on_after_a_retry_that_could_not_be_published(scene: Scene) -> None:
+    scene.task("d1")
+    scene.wait_open()
+    scene.answer()
+    scene.publish_errors = [Reject("Redis is down", requeue=True)]
+    scene.push("d2")
+    scene.answer(503)
+    until(lambda: not scene.publish_errors, "the retry was to be published")
+    scene.push("d3")
+    scene.answer(503)
+    assert scene.retries.get(timeout=PATIENCE_S)[0].id == "d3"
+
+
+def test_session_of_a_task_that_fails_is_closed(scene: Scene) -> None:
+    task = scene.task("d1")
+    scene.wait_open()
+    scene.publish_errors = [AssertionError("a fault of ours")]
+    scene.answer(503)
+    assert ends(task)
+    assert isinstance(scene.failed_tasks.get_nowait(), AssertionError)
+    assert not scene.push("d2")
 
 
 def test_pushed_deliveries_that_cannot_be_claimed_are_left_to_ingest(scene: Scene) -> None:

@@ -104,6 +104,17 @@ class RoundRobin:
         """Assign these deliveries to one task."""
         share_thread(next(self._tasks), deliveries)
 
+    def share_tasks_again(self, deliveries: Sequence[Delivery]) -> None:
+        """Assign deliveries that are published again to one task per queue, or to tasks of their own."""
+        together: defaultdict[str, list[Delivery]] = defaultdict(list)
+        for delivery in deliveries:
+            if delivery.own_task:
+                share_thread(0, [delivery])
+            else:
+                together[delivery.queue].append(delivery)
+        for sharing in together.values():
+            self.share_task(sharing)
+
     def _share_tasks(
         self, found: Sequence[tuple[SubscriptionLimit, Sequence[Delivery]]], session: OpenSession | None, now: float
     ) -> None:

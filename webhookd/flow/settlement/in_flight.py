@@ -146,7 +146,9 @@ class InFlightDeliveries:
             delivery.publication_number = UNKNOWN_PUBLICATION
         else:
             delivery.publications = min(delivery.publications + 1, 10)
-            delivery.publication_number = self._queue_progress.published(delivery.queue)
+            number = self._queue_progress.published(delivery.queue)
+            # After a push the session may still claim it, which says nothing about the queue.
+            delivery.publication_number = UNKNOWN_PUBLICATION if delivery.pushed else number
         delivery.due_at = now + min(wait_s, LONGEST_CLAIM_WAIT_S)
         delivery.claimable_at, delivery.pushed = min(delivery.claimable_at, now), pushed
         self._in_flight[delivery.id] = delivery
@@ -281,7 +283,7 @@ class InFlightDeliveries:
             delivery.publication_number, delivery.pushed = self._queue_progress.published(delivery.queue), False
         else:
             slack_s += self._timeouts.silent_s(delivery.timeout_s)
-        delivery.refused = True
+        delivery.refused, delivery.shared_task, delivery.thread_share = True, 0, 1.0
         delivery.claimable_at = now + report.wait_s
         delivery.due_at = max(delivery.due_at, delivery.claimable_at + slack_s)
         if delivery.pace is not None:
@@ -292,7 +294,7 @@ class InFlightDeliveries:
         self.superseded.add(delivery, now)
 
     def _claimed(self, delivery: Delivery, now: float) -> None:
-        if delivery.stage is DeliveryStage.QUEUED and not delivery.pushed:
+        if delivery.stage is DeliveryStage.QUEUED and delivery.publication_number != UNKNOWN_PUBLICATION:
             self._queue_progress.claimed(delivery.queue, delivery.publication_number, now)
         elif delivery.stage is DeliveryStage.RETRYING and delivery.pace is not None:
             delivery.pace.take(1, delivery.batches[delivery.done].records, now)

@@ -113,6 +113,7 @@ class Dispatcher:
         self._rotation.share_task(waiting)
         for delivery in waiting:
             if delivery.stage is DeliveryStage.QUEUED:
+                delivery.pushed = False  # no session has got it, so its task has a place in the queue
                 self._in_flight.published(delivery, now)
 
     def resize(self, load: ThreadLoad) -> None:
@@ -124,6 +125,7 @@ class Dispatcher:
         if self.offline or not unclaimed or self._publisher.waiting:
             return False
         self._sessions.unclaimed(unclaimed)
+        self._rotation.share_tasks_again(unclaimed)
         for delivery in unclaimed:
             self._in_flight.published(delivery, now)
         self._publisher.publish([self._outgoing(delivery) for delivery in unclaimed])

@@ -85,6 +85,7 @@ class TaskPublisher:
     It calls `on_unknown` with deliveries that may or may not have been published, and with those of subscriptions that
     `may_publish` refuses: it is asked right before, since the process may have been frozen after it rendered them. It
     calls `on_refused` with a session that has closed and with the deliveries for it, which it has published as a task.
+    Without `sessions` no task may stay open.
     """
 
     def __init__(
@@ -95,7 +96,9 @@ class TaskPublisher:
         on_unknown: Callable[[Sequence[Delivery]], None],
         on_refused: Callable[[str, Sequence[Delivery]], None] = lambda _session, _deliveries: None,
         may_publish: Callable[[str], bool] = lambda _subscription_id: True,
+        sessions: bool = True,
     ) -> None:
+        self._sessions = sessions
         self._may_publish = may_publish
         self._app = app
         self._coordination = coordination
@@ -251,7 +254,7 @@ class TaskPublisher:
             queue=queue,
             argsrepr=describe(task),
             kwargsrepr="{}",
-            headers={SESSION: int(queue == FIRST and not alone)},
+            headers={SESSION: int(self._sessions and queue == FIRST and not alone)},
             retry=False,
             ignore_result=True,
         )
