@@ -79,8 +79,10 @@ class Broker:
 
 @pytest.fixture
 def broker() -> Iterator[Broker]:
-    """A broker with empty queues."""
+    """A broker with empty queues. Kombu's memory transport keeps them for the whole process, also for other tests."""
     made = Broker()
+    for queue in (FIRST, RETRY):
+        made.queued(queue)
     yield made
     for queue in (FIRST, RETRY):
         made.queued(queue)
