@@ -55,7 +55,11 @@ def looks_up_offsets(kafka: KafkaConnection, topic: str) -> object:
 def reads_partitions(kafka: KafkaConnection, topic: str) -> object:
     """The shared reader of an ingest process."""
     ends: list[int] = []
-    callbacks = ReaderCallbacks(end_reached=lambda _, offset: ends.append(offset), failed=lambda *_: ends.append(-1))
+    callbacks = ReaderCallbacks(
+        end_reached=lambda _, offset: ends.append(offset),
+        position_required=lambda _: ends.append(-1),
+        failed=lambda *_: ends.append(-1),
+    )
     reader, pause, messages = PartitionReader(kafka, callbacks), Event(), []
     reader.add({Partition(topic, 0): 0})
     deadline = clock.monotonic() + PATIENCE_S

@@ -35,11 +35,13 @@ class ReaderCallbacks:
     """The owner's callbacks, called on the thread that polls.
 
     `end_reached`: a partition was read up to (not including) this offset, and there is nothing more at the moment; the
-    records before it are in the same poll or in an earlier one. `failed`: Kafka does not let this partition, or this
-    topic (number ALL_PARTITIONS), be read, or does not have the position any more; it gets the error's text.
+    records before it are in the same poll or in an earlier one. `position_required`: Kafka does not have the position
+    of this partition any more. `failed`: Kafka does not let this partition, or this topic (number ALL_PARTITIONS), be
+    read; it gets the error's text.
     """
 
     end_reached: Callable[[Partition, int], None]
+    position_required: Callable[[Partition], None]
     failed: Callable[[Partition, str], None]
 
 
@@ -93,6 +95,8 @@ class PartitionReader:
             partition = Partition(topic, ALL_PARTITIONS if number is None else number)
             if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                 self._callbacks.end_reached(partition, message.offset() or 0)
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+                self._callbacks.position_required(partition)
             else:
                 self._callbacks.failed(partition, error.str())
         return True

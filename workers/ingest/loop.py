@@ -297,14 +297,16 @@ class IngestLoop:
         pause_s = self._dispatcher.pause_s()
         polling = self.subscriptions.polling
         for consumer in polling.take_due(now):
-            if consumer.closed or consumer.broken:
-                continue
-            try:
-                if consumer.poll(now, pause_s):
-                    self._settlement.schedule_dispatch(consumer)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this subscription only
-                self._restart_later(consumer, error)
-            polling.add(consumer)
+            if not (consumer.closed or consumer.broken):
+                self._poll_one(consumer, now, pause_s)
+                polling.add(consumer)
+
+    def _poll_one(self, consumer: SubscriptionConsumer, now: float, pause_s: float) -> None:
+        try:
+            if consumer.poll(now, pause_s):
+                self._settlement.schedule_dispatch(consumer)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this subscription only
+            self._restart_later(consumer, error)
 
     def _wait(self) -> None:
         """Wait until a timer, a poll or a dispatch is due, or another thread makes a call."""
@@ -327,7 +329,10 @@ class IngestLoop:
     def _commit(self) -> None:
         if self.subscriptions.foreign_cluster:
             return
-        for consumer in self.consumers.values():
+        for consumer in list(self.consumers.values()):
+            if consumer.following.all_follow:  # polled rarely: it may not know yet that it has lost its partitions
+                self._poll_one(consumer, self.monotonic(), self._dispatcher.pause_s())
+                self.subscriptions.polling.add(consumer)
             consumer.commits.commit()
 
     def _check_consumers(self) -> None:

@@ -63,6 +63,9 @@ class FollowingSubscription(Protocol):
     def lane_dropped(self, lane: Lane) -> None:
         """The reader does not read the lane's partition any more: the lane continues with its own consumer."""
 
+    def position_required(self, lane: Lane) -> None:
+        """Kafka does not have the lane's position any more: it must be looked up where the lane continues."""
+
     def reading_failed(self, error: Exception) -> None:
         """What its lanes have taken last is not known: they must start again at their committed offsets."""
 

@@ -267,6 +267,16 @@ def test_lanes_leave_a_partition_that_cannot_be_read(place: Partition) -> None:
     assert all(scene.kafka_consumer.asked[-2:] == [("seek", ZERO, 3), ("resume", ZERO, 0)] for scene in site.scenes)
 
 
+def test_position_that_kafka_does_not_have_is_looked_up_before_the_own_consumer_reads() -> None:
+    site = Site()
+    (scene,) = site.scenes
+    scene.kafka_consumer.first, scene.kafka_consumer.last = 7, 9
+    site.reader.callbacks.position_required(ZERO)
+    site.services.shared_reader.poll(site.services.now)
+    assert scene.kafka_consumer.asked[-2:] == [("seek", ZERO, 7), ("resume", ZERO, 0)]
+    assert [(lost.first, lost.end) for lost in scene.consumer.health.lost_ranges] == [(3, 7)]
+
+
 def test_lanes_leave_a_client_that_has_failed_and_come_back_to_another_one() -> None:
     site = Site()
     (scene,) = site.scenes

@@ -5,7 +5,7 @@ paused, closed or moved, when its records cannot be decoded, or when the shared 
 subscription with an expression that may take long on a record never follows: it would delay the others.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from webhookd.flow.authorization.shared_matching import is_shareable
@@ -62,7 +62,9 @@ class FollowingLanes:
         services: Services,
         matchers: Mapping[str, TopicMatcher],
         filter_failures: FilterFailures,
+        look_up_position: Callable[[Partition], None],
     ) -> None:
+        self._look_up_position = look_up_position
         self._owner = owner
         self._reader = services.shared_reader
         self._services = services
@@ -140,6 +142,11 @@ class FollowingLanes:
         self.leave(lane)
         lane.skip_to(lane.ledger.position)  # the own consumer looks ahead by itself, if the lane was about to
         self._owner.seek([(lane, lane.ledger.position)])
+
+    def position_required(self, lane: Lane) -> None:
+        """See FollowingSubscription. The own consumer remains paused until the lookup has moved it."""
+        self.leave(lane)
+        self._look_up_position(lane.partition)
 
     def reading_failed(self, error: Exception) -> None:
         """See FollowingSubscription."""

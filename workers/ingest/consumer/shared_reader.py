@@ -80,6 +80,7 @@ class SharedReader:
         self._slices = MessageSlices(monotonic)
         self._ends: dict[Partition, int] = {}
         self._failed: dict[Partition, str] = {}
+        self._unpositioned: set[Partition] = set()
         self._active_at = 0.0
         self._not_before = 0.0
         self._removal_failed: KafkaException | None = None
@@ -162,6 +163,7 @@ class SharedReader:
         if not self._slices.waiting:
             self._apply_ends()
         self._drop_failed()
+        self._drop_unpositioned()
 
     def close(self) -> None:
         """Free the client, in the background; the lanes are closed by then."""
@@ -176,7 +178,11 @@ class SharedReader:
         offset = lane.ledger.position
         try:
             if self._reader is None:
-                callbacks = ReaderCallbacks(end_reached=self._end_reached, failed=self._partition_failed)
+                callbacks = ReaderCallbacks(
+                    end_reached=self._end_reached,
+                    position_required=self._position_required,
+                    failed=self._partition_failed,
+                )
                 self._reader = self._open_reader(callbacks)
             self._reader.add({lane.partition: offset})
         except KafkaException as error:
@@ -251,6 +257,9 @@ class SharedReader:
                 self._partitions[partition].reach_end(offset)
         self._ends.clear()
 
+    def _position_required(self, partition: Partition) -> None:
+        self._unpositioned.add(partition)
+
     def _partition_failed(self, place: Partition, text: str) -> None:
         self._failed[place] = text
 
@@ -268,12 +277,20 @@ class SharedReader:
             _log.warning("shared_reader_failed", lane=str(place), detail=text)
             self._drop(concerned)
 
-    def _drop(self, partitions: Iterable[Partition]) -> None:
+    def _drop_unpositioned(self) -> None:
+        partitions, self._unpositioned = self._unpositioned & self._partitions.keys(), set()
+        self._drop(partitions, lambda owner, lane: owner.position_required(lane))
+
+    def _drop(
+        self,
+        partitions: Iterable[Partition],
+        tell: Callable[[FollowingSubscription, Lane], None] = lambda owner, lane: owner.lane_dropped(lane),
+    ) -> None:
         for partition in partitions:
             for follower in list(self._partitions[partition].followers.values()):
                 owner = self._owners[follower.lane.subscription_id]
                 try:
-                    owner.lane_dropped(follower.lane)
+                    tell(owner, follower.lane)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this subscription only
                     owner.reading_failed(error)
 

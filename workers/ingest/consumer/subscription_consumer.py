@@ -110,7 +110,9 @@ class SubscriptionConsumer:
         self._events = ConsumerEvents(self, services, id_)
         self._processor = MessageProcessor(self, matchers, self._events, self._filter_failures, services.monotonic)
         self.commits = OffsetCommits(self, self._events, services, id_)
-        self.following = FollowingLanes(self, services, matchers, self._filter_failures)
+        self.following = FollowingLanes(
+            self, services, matchers, self._filter_failures, self._start_positions.unpositioned
+        )
         self.kafka_consumer = open_kafka_consumer(self._callbacks())
 
     def _callbacks(self) -> ConsumerCallbacks:
