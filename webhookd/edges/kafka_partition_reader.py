@@ -1,7 +1,7 @@
 """Reads partitions that its owner chooses, without being a member of a group and without committing anything.
 
-Everything is called from the ingest loop's thread; the callbacks run inside `poll`. Only `close` blocks. The group is
-needed by librdkafka, which joins and looks up none for partitions that are assigned by hand with an offset.
+Everything is called from the ingest loop's thread; the callbacks run inside `poll`. Only `close` blocks. librdkafka
+requires a group and looks up its coordinator, but never joins it for partitions that are assigned by hand.
 
     setting             why
     fetch.wait.max.ms   one reader sends few requests, and a partition that is added waits for the current one to end

@@ -201,6 +201,16 @@ def test_lag_after_leaving_is_not_that_of_an_old_fetch() -> None:
     assert scene.consumer.health.lag == 46
 
 
+def test_lag_in_a_recreated_topic_is_not_that_of_the_old_one() -> None:
+    site = Site()
+    (scene,) = site.scenes
+    scene.kafka_consumer.listener.revoked([ONE])
+    site.reader.ends[ZERO], scene.kafka_consumer.last = 50, 9
+    scene.consumer.open_lane(ZERO).skip_to(4)
+    scene.consumer.check()
+    assert scene.consumer.health.lag == 5
+
+
 def test_records_are_counted_up_to_where_a_lane_left() -> None:
     site = Site((), ())
     site.arrive(*[BAD] * UNDECODABLE_IN_A_ROW, GOOD, GOOD)

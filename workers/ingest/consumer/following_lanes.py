@@ -106,6 +106,11 @@ class FollowingLanes:
         self._services.poll_soon(self._owner.subscription.id)
         return True
 
+    def close(self, lane: Lane) -> None:
+        """End to follow with a lane that is closed; a lane that comes after it may be one of a recreated topic."""
+        self.leave(lane)
+        self._ends.pop(lane.partition, None)
+
     def resume_own(self, partition: Partition) -> None:
         """Let the own consumer fetch again, if it is paused because a lane has followed: a seek does not end that."""
         if partition in self._paused:

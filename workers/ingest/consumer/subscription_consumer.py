@@ -389,7 +389,7 @@ class SubscriptionConsumer:
             self._events.forget(partition)
             lane = self.lane(partition)
             if lane is not None:
-                self.following.leave(lane)
+                self.following.close(lane)
         closed = [self.accumulator.close_lane(partition) for partition in partitions]
         return [lane for lane in closed if lane is not None]
 
