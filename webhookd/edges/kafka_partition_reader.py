@@ -5,19 +5,19 @@ requires a group and looks up its coordinator, but never joins it for partitions
 
     setting             why
     fetch.wait.max.ms   one reader sends few requests, and a partition that is added waits for the current one to end
-    the others          as those of the members (kafka_consumer.py)
+    the others          as those of the members (kafka_reading.py)
 """
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from operator import methodcaller
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message
 
+from webhookd.edges import kafka_reading
 from webhookd.edges.kafka_connection import KafkaConnection
-from webhookd.edges.kafka_consumer import POLL_RECORDS, reading_config
-from webhookd.flow.monitoring.kafka_read_errors import ALL_PARTITIONS
+from webhookd.edges.kafka_reading import partition_of, reading_config, topic_partition
+from webhookd.flow.monitoring.kafka_read_errors import GROUP as NO_PARTITION
 from webhookd.flow.offsets.position import Partition
 
 GROUP: Final = "webhooks-reader"
@@ -26,8 +26,6 @@ GROUP: Final = "webhooks-reader"
 FETCH_WAIT_S: Final = 0.1
 
 QUEUE_KBYTES: Final = 8192
-
-_error = methodcaller("error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,32 +50,27 @@ class PartitionReader:
         self, kafka: KafkaConnection, callbacks: ReaderCallbacks, *, fetch_wait_s: float = FETCH_WAIT_S
     ) -> None:
         self._callbacks = callbacks
-        config = reading_config() | {
+        config = reading_config(QUEUE_KBYTES) | {
             "group.id": GROUP,
             "fetch.wait.max.ms": round(fetch_wait_s * 1000),
-            "queued.max.messages.kbytes": QUEUE_KBYTES,
         }
         self._consumer = kafka.consumer(config)
 
     def add(self, offsets: Mapping[Partition, int]) -> None:
         """Read these partitions from these offsets. Raises KafkaException when one is read already."""
-        self._consumer.incremental_assign([TopicPartition(p.topic, p.number, at) for p, at in offsets.items()])
+        self._consumer.incremental_assign([topic_partition(p, at) for p, at in offsets.items()])
 
     def remove(self, partitions: Collection[Partition]) -> None:
         """Read these partitions no more; records that were fetched are dropped. Raises KafkaException."""
-        self._consumer.incremental_unassign([TopicPartition(p.topic, p.number) for p in partitions])
+        self._consumer.incremental_unassign([topic_partition(p) for p in partitions])
 
     def poll(self) -> list[Message]:
         """Return the messages that have arrived, without errors; returns at once. Raises KafkaException."""
-        messages = self._consumer.consume(POLL_RECORDS, 0)
-        if any(map(_error, messages)):
-            return [message for message in messages if not self._is_error(message)]
-        return messages
+        return kafka_reading.poll(self._consumer, self._is_error)
 
     def end_offset(self, partition: Partition) -> int | None:
         """Return the end offset of the last fetch; None before the first fetch. Returns at once."""
-        _, end = self._consumer.get_watermark_offsets(TopicPartition(partition.topic, partition.number), cached=True)
-        return end if end >= 0 else None
+        return kafka_reading.end_offset(self._consumer, partition)
 
     def close(self) -> None:
         """Free all resources; it is the last call. Blocks while the brokers are unreachable."""
@@ -88,15 +81,14 @@ class PartitionReader:
         error = message.error()
         if error is None:
             return False
-        topic, number = message.topic(), message.partition()
-        if error.code() == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own code names
-            raise KafkaException(error)
-        if topic is not None:
-            partition = Partition(topic, ALL_PARTITIONS if number is None else number)
-            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+        partition = partition_of(message)
+        match error.code():
+            case KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own code names
+                raise KafkaException(error)
+            case KafkaError._PARTITION_EOF:  # noqa: SLF001
                 self._callbacks.end_reached(partition, message.offset() or 0)
-            elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+            case KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
                 self._callbacks.position_required(partition)
-            else:
+            case _ if partition != NO_PARTITION:  # connections come back by themselves
                 self._callbacks.failed(partition, error.str())
         return True
